@@ -1,0 +1,103 @@
+// Identifiers: TypeIDs (a prefix and a UUIDv7 in Crockford base32) outside, plain uuids in the database.
+// The only file that makes ids; time and randomness are arguments so that tests and replays are exact.
+
+import { z } from 'zod';
+
+/** The kinds of things that carry an id, by the prefix of their TypeID. */
+export const ID_PREFIX = {
+  agent: 'agt',
+  task: 'tsk',
+  workflow: 'wfl',
+  message: 'msg',
+  node: 'nod',
+  event: 'evt',
+  deadLetter: 'dlt',
+} as const;
+
+export type IdKind = keyof typeof ID_PREFIX;
+
+declare const brand: unique symbol;
+type Branded<Kind extends IdKind> = string & { readonly [brand]: Kind };
+
+export type AgentId = Branded<'agent'>;
+export type TaskId = Branded<'task'>;
+export type WorkflowId = Branded<'workflow'>;
+export type MessageId = Branded<'message'>;
+export type NodeId = Branded<'node'>;
+export type EventId = Branded<'event'>;
+export type DeadLetterId = Branded<'deadLetter'>;
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+const DIGIT = new Map([...ALPHABET].map((char, value) => [char, BigInt(value)]));
+const SUFFIX = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Where new ids take their time (milliseconds since 1970) and their 10 random bytes from. */
+export interface IdSource {
+  readonly nowMs: () => number;
+  readonly randomBytes: (count: number) => Uint8Array;
+}
+
+export type NewId = <Kind extends IdKind>(kind: Kind) => Branded<Kind>;
+
+/** A factory of ids that sort by creation time (RFC 9562, UUID version 7). */
+export function createIdFactory({ nowMs, randomBytes }: IdSource): NewId {
+  return (kind) => fromUuid(kind, uuidV7(nowMs(), randomBytes(10)));
+}
+
+/** A UUIDv7 in its canonical text form (RFC 9562, section 5.7). */
+export function uuidV7(nowMs: number, random: Uint8Array): string {
+  const bytes = new Uint8Array(16);
+  let time = Math.max(0, Math.floor(nowMs));
+  for (let at = 5; at >= 0; at--) {
+    bytes[at] = time % 256;
+    time = Math.floor(time / 256);
+  }
+  bytes.set(random.subarray(0, 10), 6);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** The TypeID of a database uuid, e.g. `agt_01h455vb4pex5vsknk084sn02q`. */
+export function fromUuid<Kind extends IdKind>(kind: Kind, uuid: string): Branded<Kind> {
+  let value = BigInt(`0x${uuid.replaceAll('-', '')}`);
+  let suffix = '';
+  for (let at = 0; at < 26; at++) {
+    suffix = ALPHABET.charAt(Number(value & 31n)) + suffix;
+    value >>= 5n;
+  }
+  return `${ID_PREFIX[kind]}_${suffix}` as Branded<Kind>;
+}
+
+/** The database uuid of a TypeID. The id must be well formed: see {@link isId}. */
+export function toUuid(id: string): string {
+  const suffix = id.slice(id.lastIndexOf('_') + 1);
+  let value = 0n;
+  for (const char of suffix) value = (value << 5n) | (DIGIT.get(char) ?? 0n);
+  const hex = value.toString(16).padStart(32, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** Whether a text is a well-formed id of this kind. Nothing is looked up. */
+export function isId<Kind extends IdKind>(kind: Kind, text: string): text is Branded<Kind> {
+  const prefix = `${ID_PREFIX[kind]}_`;
+  return text.startsWith(prefix) && SUFFIX.test(text.slice(prefix.length));
+}
+
+/** Whether a text is a canonical lower-case uuid. */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}
+
+const idSchema = <Kind extends IdKind>(kind: Kind) =>
+  z
+    .custom<Branded<Kind>>((value) => typeof value === 'string' && isId(kind, value), {
+      message: `expected an id like ${ID_PREFIX[kind]}_01h455vb4pex5vsknk084sn02q`,
+    })
+    .meta({ type: 'string', pattern: `^${ID_PREFIX[kind]}_[0-7][0-9a-hjkmnp-tv-z]{25}$` });
+
+export const agentIdSchema = idSchema('agent');
+export const taskIdSchema = idSchema('task');
+export const workflowIdSchema = idSchema('workflow');

@@ -1,0 +1,178 @@
+// The borders between the folders of the runtime: each folder implements or takes these, system.ts joins them.
+
+import type { ManifestEntry } from './actor.ts';
+import type { Queue } from './agent.ts';
+import type { DeadLetter, TellResult } from './envelope.ts';
+import type { WireError } from './errors.ts';
+import type { NewEvent, RuntimeEvent } from './event.ts';
+import type { AgentId, NewId, TaskId } from './ids.ts';
+import type { CancelEffect, ClaimedTask, TaskAssignment, TaskOutcome } from './task.ts';
+import type {
+  CellRequest,
+  CellSignal,
+  CellSpec,
+  CellStarted,
+  CellStats,
+  LogLine,
+  PoolNotice,
+  ThreadStats,
+} from './wire.ts';
+
+/** Cancels what it was returned by. Calling it again does nothing. */
+export type Dispose = () => void;
+
+/** Time as an argument. Real one in adapters, a manual one in tests. Durations are clamped to [0, 2^31 - 1] ms. */
+export interface Clock {
+  /** Milliseconds since 1970; may jump. Never decides a lease. */
+  nowMs(): number;
+  /** Milliseconds that only grow. */
+  monotonicMs(): number;
+  setTimeout(fn: () => void, delayMs: number): Dispose;
+  setInterval(fn: () => void, everyMs: number): Dispose;
+}
+
+/** Uniform in [0, 1). */
+export type Random = () => number;
+
+export interface Logger {
+  debug(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+  child(fields: Record<string, unknown>): Logger;
+}
+
+/** What nearly everything on the main thread is given. */
+export interface Ambient {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newId: NewId;
+  readonly log: Logger;
+}
+
+// ---- threads -------------------------------------------------------------------------------------------------------------
+
+/** The pool of threads as the main thread sees it (implemented by pool/). */
+export interface ThreadPool {
+  /** Resolves when every thread is up. */
+  start(): Promise<void>;
+  /** Grows at once; shrinks by draining cells away (`onMove` of the caller) and never kills one that works. */
+  resize(threads: number): Promise<void>;
+  /**
+   * Starts one incarnation. Calls of one turn travel together. Without `thread` the least loaded one that is up is taken;
+   * while none is up the spawn waits. Rejects with `init_failed`, `spawn_timeout`, `no_thread_up`, `thread_lost`.
+   */
+  spawn(spec: CellSpec, place: { readonly thread?: number; readonly dedicated: boolean }): Promise<CellStarted>;
+  /** `drain` finishes the mailbox and the running tasks first; `stop` after the message in hand; both end after `timeoutMs` at most. */
+  stopCell(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void>;
+  /** Lifecycle command; resolves when the behaviour has taken it; rejects with its error. */
+  signal(id: AgentId, signal: CellSignal): Promise<void>;
+  tell(
+    to: AgentId,
+    type: string,
+    body: unknown,
+    options?: { readonly from?: AgentId; readonly traceparent?: string },
+  ): Promise<TellResult>;
+  ask(
+    to: AgentId,
+    type: string,
+    body: unknown,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal; readonly traceparent?: string },
+  ): Promise<unknown>;
+  /** Runs one attempt on this agent. Never rejects: a dead thread is the outcome `lost`. Enforces `timeoutMs` and grace. */
+  runTask(agent: AgentId, task: TaskAssignment): Promise<TaskOutcome>;
+  /** Aborts the attempt; after `graceMs` abandons or kills it. Resolves with what it took. */
+  cancelTask(taskId: TaskId, fence: number, graceMs: number): Promise<CancelEffect>;
+  /** The behaviour's snapshot, taken between messages. */
+  snapshot(id: AgentId): Promise<unknown>;
+  cellStats(): Promise<readonly CellStats[]>;
+  threadStats(): readonly ThreadStats[];
+  /** Ends a thread at once, as a crash. For chaos and for the demo. */
+  killThread(thread: number, how: 'terminate' | 'exit' | 'throw' | 'spin' | 'oom'): void;
+  onNotice(listener: (notice: PoolNotice) => void): Dispose;
+  /** Stops hosts first, then Piscina. Nothing is left running. */
+  stop(): Promise<void>;
+}
+
+export interface ThreadPoolOptions {
+  readonly threads: number;
+  readonly node: string;
+  /** Default 256. */
+  readonly maxOldGenerationSizeMb: number;
+  /** Beat of every thread in shared memory, default 100 ms. */
+  readonly beatMs: number;
+  /** No beat and no progress for this long is `stuck`, default 1,000 ms. A stuck thread is killed once a task's timeout plus grace has passed, or after `stuckKillMs` without any task. */
+  readonly stuckAfterMs: number;
+  readonly stuckKillMs: number;
+  /** Between abort and abandon or kill, default 1,000 ms. */
+  readonly graceMs: number;
+  readonly spawnTimeoutMs: number;
+  /** Answers `CellContext.request`. */
+  readonly onRequest: (cell: AgentId, request: CellRequest) => Promise<unknown>;
+}
+
+// ---- who can do what -------------------------------------------------------------------------------------------------------
+
+/** The agents of this node as the dispatcher sees them (implemented by agents/). */
+export interface Workforce {
+  /** Queues that local live agents serve, with the slots free in all of them together. */
+  offers(): readonly { readonly queue: Queue; readonly free: number }[];
+  /** Takes a slot of the best agent for this queue, or undefined. Give it back with `release`. */
+  take(queue: Queue): { readonly agentId: AgentId; readonly thread: number } | undefined;
+  release(agentId: AgentId): void;
+  /** Called when a slot may have become free or a new queue is served. */
+  onChange(listener: () => void): Dispose;
+}
+
+/** Runs attempts (implemented by pool/). */
+export interface TaskRunner {
+  runTask(agent: AgentId, task: ClaimedTask): Promise<TaskOutcome>;
+  cancelTask(taskId: TaskId, fence: number, graceMs: number): Promise<CancelEffect>;
+}
+
+/** The types this node can spawn (implemented by agents/manifest). */
+export interface Manifest {
+  entries(): readonly ManifestEntry[];
+  get(type: string): ManifestEntry | undefined;
+  /** Activates an entry. Throws `unknown_agent_type`. */
+  register(type: string): ManifestEntry;
+}
+
+// ---- events and hints -------------------------------------------------------------------------------------------------------
+
+/** The live feed of this node (implemented by observe/event-stream). Storing is the writers' matter, never the feed's. */
+export interface EventFeed {
+  /** Stored events, published after their commit; or live notices (`seq` null). Never throws. */
+  publish(events: readonly RuntimeEvent[]): void;
+  /** A live notice that is not stored. */
+  notice(event: NewEvent): void;
+  subscribe(
+    listener: (event: RuntimeEvent) => void,
+    filter?: { readonly stream?: string; readonly tenant?: string },
+  ): Dispose;
+}
+
+/** Hints between parts and nodes: "there is something to read". Lossy by contract: pollers read anyway. */
+export type Hint =
+  | { readonly type: 'queue'; readonly queue: Queue }
+  | { readonly type: 'workflow'; readonly workflowId: string }
+  | { readonly type: 'task-cancelled'; readonly taskId: string }
+  | { readonly type: 'task-ended'; readonly taskId: string }
+  | { readonly type: 'agent'; readonly agentId: string };
+
+/** Carries hints, encoded even in one process (implemented by bus/). */
+export interface Bus {
+  readonly kind: 'in-process' | 'redis';
+  publish(hint: Hint): void;
+  subscribe(listener: (hint: Hint) => void): Dispose;
+  healthy(): boolean;
+  close(): Promise<void>;
+}
+
+export interface DeadLetterSink {
+  add(letter: DeadLetter): void;
+}
+
+export type CellLog = (agent: AgentId | null, thread: number, line: LogLine) => void;
+
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };

@@ -1,0 +1,201 @@
+// The running system as its doors see it: the library, the REST API, the CLI. Implemented by runtime/system.ts.
+// Every method that names an agent takes its id or its name. Errors are RuntimeErrors with the codes named here.
+
+import type { ManifestEntry } from './actor.ts';
+import type { AgentView, CreateAgent, UpdateAgent } from './agent.ts';
+import type { Decision } from './coordination.ts';
+import type { TellResult } from './envelope.ts';
+import type { RuntimeEvent } from './event.ts';
+import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
+import type { Dispose } from './ports.ts';
+import type { DeadLetterRow, NodeRow, Page } from './store.ts';
+import type { Terminated } from './supervision.ts';
+import type { CancelReport, SubmitTask, TaskState, TaskView } from './task.ts';
+import type { ThreadStats } from './wire.ts';
+import type { CreateWorkflow, WorkflowState, WorkflowSummary, WorkflowView } from './workflow.ts';
+
+/** Who asks. The library uses `default`; the REST API takes it from the token. */
+export interface CallContext {
+  readonly tenant: string;
+  readonly traceparent?: string;
+  readonly idempotencyKey?: string;
+}
+
+export interface AgentListFilter {
+  readonly type?: string;
+  readonly state?: string;
+  readonly capability?: string;
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface AgentsApi {
+  /** Durable when it resolves. Throws `unknown_agent_type` (details.known), `agent_name_taken`, `idempotency_mismatch`, `draining`. */
+  create(agent: CreateAgent, call?: CallContext): Promise<AgentView>;
+  /** Throws `actor_not_found`. */
+  get(idOrName: string, call?: CallContext): Promise<AgentView>;
+  list(filter: AgentListFilter, call?: CallContext): Promise<Page<AgentView>>;
+  /** Throws `version_conflict` (details.version) when `ifVersion` is stale, `illegal_transition` (details.from, event). */
+  update(
+    idOrName: string,
+    change: UpdateAgent,
+    options?: { ifVersion?: number },
+    call?: CallContext,
+  ): Promise<AgentView>;
+  pause(idOrName: string, call?: CallContext): Promise<AgentView>;
+  resume(idOrName: string, call?: CallContext): Promise<AgentView>;
+  /** `drain` lets the running task and the mailbox finish (bounded by `timeoutMs`); `force` gives the task back at once. */
+  remove(
+    idOrName: string,
+    options?: { mode?: 'drain' | 'force'; timeoutMs?: number },
+    call?: CallContext,
+  ): Promise<RemovalReport>;
+  tell(idOrName: string, type: string, body: unknown, call?: CallContext): Promise<TellResult>;
+  /** Throws `ask_timeout`, `mailbox_full`, `target_lost`, `no_handler` and what the handler threw. */
+  ask(
+    idOrName: string,
+    type: string,
+    body: unknown,
+    options: { timeoutMs: number; signal?: AbortSignal },
+    call?: CallContext,
+  ): Promise<unknown>;
+  /** Exactly one `terminated`, whatever the way to die; at once when it is not there. */
+  watch(idOrName: string, listener: (end: Terminated) => void, call?: CallContext): Promise<Dispose>;
+  types(): readonly ManifestEntry[];
+  /** Activates a type of the manifest. Throws `unknown_agent_type`. */
+  registerType(type: string): ManifestEntry;
+}
+
+export interface RemovalReport {
+  readonly id: AgentId;
+  readonly mode: 'drain' | 'force';
+  readonly tasksReassigned: readonly TaskId[];
+  readonly messagesDeadLettered: number;
+  readonly afterMs: number;
+}
+
+export interface TaskListFilter {
+  readonly status?: TaskState;
+  readonly capability?: string;
+  readonly agentId?: string;
+  readonly workflowId?: string;
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface TasksApi {
+  /** Durable when it resolves. Throws `unknown_capability` only for a name no known type has, `queue_full` (details.retryAfterMs), `draining`, `actor_not_found`, `idempotency_mismatch`. */
+  submit(task: SubmitTask, call?: CallContext): Promise<TaskView>;
+  /** One commit; an answer per item, in order. */
+  submitMany(
+    tasks: readonly SubmitTask[],
+    call?: CallContext,
+  ): Promise<readonly ({ ok: true; task: TaskView } | { ok: false; error: import('./errors.ts').WireError })[]>;
+  /** With `attempts`. Throws `task_not_found`. */
+  get(id: string, call?: CallContext): Promise<TaskView>;
+  list(filter: TaskListFilter, call?: CallContext): Promise<Page<TaskView>>;
+  /** Throws `task_terminal` (details.status). */
+  cancel(id: string, options?: { graceMs?: number }, call?: CallContext): Promise<CancelReport>;
+  /** The terminal task, or the task as it is when `timeoutMs` is over. */
+  wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<TaskView>;
+}
+
+export interface WorkflowsApi {
+  /** Throws `unknown_pattern`, `workflow_cycle` (details.cycle), `workflow_invalid` (details.path), `idempotency_mismatch`, `draining`. */
+  create(workflow: CreateWorkflow, call?: CallContext): Promise<WorkflowView>;
+  /** Throws `workflow_not_found`, `workflow_state` (details.status). */
+  start(id: string, call?: CallContext): Promise<WorkflowView>;
+  get(id: string, call?: CallContext): Promise<WorkflowView>;
+  list(
+    filter: { status?: WorkflowState; pattern?: string; limit?: number; cursor?: string },
+    call?: CallContext,
+  ): Promise<Page<WorkflowSummary>>;
+  cancel(id: string, call?: CallContext): Promise<WorkflowView>;
+  wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<WorkflowView>;
+  decisions(
+    id: string,
+    page: { limit?: number; after?: number },
+    call?: CallContext,
+  ): Promise<readonly (Decision & { seq: number; at: string })[]>;
+}
+
+export interface EventsApi {
+  /** Stored events of one stream after `afterSeq`, then live ones, in order, without gap or duplicate, until `signal` aborts or the stream's subject is terminal. */
+  stream(
+    stream: string,
+    options: { afterSeq?: number; signal: AbortSignal },
+    call?: CallContext,
+  ): AsyncIterable<RuntimeEvent>;
+  /** Every live event of this node for the tenant. A reader that falls more than 1,000 events behind is ended. */
+  firehose(options: { signal: AbortSignal }, call?: CallContext): AsyncIterable<RuntimeEvent>;
+}
+
+export interface SystemStatus {
+  readonly status: 'starting' | 'running' | 'draining' | 'stopped';
+  readonly version: string;
+  readonly node: NodeId;
+  readonly uptimeMs: number;
+  readonly nodes: readonly NodeRow[];
+  readonly threads: readonly ThreadStats[];
+  readonly agents: {
+    readonly total: number;
+    readonly byState: Readonly<Record<string, number>>;
+    readonly byType: Readonly<Record<string, number>>;
+  };
+  readonly tasks: {
+    readonly byState: Readonly<Record<TaskState, number>>;
+    readonly queues: readonly { queue: string; queued: number; oldestMs: number }[];
+  };
+  readonly dependencies: Readonly<Record<string, { readonly status: 'up' | 'down' | 'off'; readonly detail?: string }>>;
+  readonly tables: readonly { table: string; rows: number; bytes: number }[];
+}
+
+/** Counters and gauges; the JSON of `/api/agents/metrics`. Names follow Prometheus without the prefix. */
+export interface MetricsReport {
+  readonly agents: Readonly<Record<string, unknown>>;
+  readonly orchestration: Readonly<Record<string, unknown>>;
+  readonly workflows: Readonly<Record<string, unknown>>;
+  readonly process: Readonly<Record<string, number>>;
+}
+
+export interface TreeNode {
+  readonly id: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly children: readonly TreeNode[];
+}
+
+export interface SystemApi {
+  readonly node: NodeId;
+  status(call?: CallContext): Promise<SystemStatus>;
+  metrics(call?: CallContext): Promise<MetricsReport>;
+  /** Prometheus text exposition. */
+  prometheus(): Promise<string>;
+  /** The supervision tree as it stands. */
+  tree(): TreeNode;
+  /** Ready = accepts work: running, database up, no stalled backlog. */
+  ready(): { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Undoes `drain`. Idempotent. */
+  initialize(): Promise<void>;
+  /** Takes no new work, finishes or gives back what runs within `timeoutMs`. Reads are still served. Idempotent. */
+  drain(options?: { timeoutMs?: number }): Promise<void>;
+  /** Drain, then stop everything. */
+  stop(options?: { timeoutMs?: number }): Promise<void>;
+  /** Ends a thread for real (chaos, demo). Throws when there is no such thread. */
+  killThread(thread: number, how?: 'terminate' | 'exit' | 'throw' | 'spin' | 'oom'): void;
+  deadLetters(
+    filter: { to?: string; reason?: string; limit?: number; cursor?: string },
+    call?: CallContext,
+  ): Promise<Page<DeadLetterRow>>;
+}
+
+/** All of it. `await using` stops it. */
+export interface TroupeRuntime extends AsyncDisposable {
+  readonly agents: AgentsApi;
+  readonly tasks: TasksApi;
+  readonly workflows: WorkflowsApi;
+  readonly events: EventsApi;
+  readonly system: SystemApi;
+}
+
+export type { AgentId, TaskId, WorkflowId };

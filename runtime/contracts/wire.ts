@@ -1,0 +1,143 @@
+// What crosses between the main thread and its threads besides messages: cell specifications, signals, requests, notices.
+// The frames of the data plane are a private matter of pool/ and thread/.
+
+import type { ModuleRef } from './actor.ts';
+import type { AgentState } from './agent.ts';
+import type { DeadLetter, ResolvedMailbox } from './envelope.ts';
+import type { WireError } from './errors.ts';
+import type { AgentId, NodeId } from './ids.ts';
+import type { Terminated } from './supervision.ts';
+import type { SubmitTask } from './task.ts';
+
+/** Everything a thread needs to start one incarnation of an actor. */
+export interface CellSpec {
+  readonly id: AgentId;
+  readonly incarnation: number;
+  readonly type: string;
+  readonly name: string;
+  readonly tenant: string;
+  readonly module: ModuleRef;
+  readonly mailbox: ResolvedMailbox;
+  readonly config: Record<string, unknown>;
+  readonly capabilities?: readonly string[];
+  readonly restored?: unknown;
+  readonly paused: boolean;
+}
+
+/** Lifecycle commands and notices; they overtake messages in the mailbox. */
+export type CellSignal =
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
+  | { readonly type: 'configure'; readonly config?: Record<string, unknown>; readonly capabilities?: readonly string[] }
+  | { readonly type: 'timer'; readonly key: string; readonly body: unknown }
+  | { readonly type: 'undelivered'; readonly letter: DeadLetter }
+  | { readonly type: 'task-event'; readonly event: string; readonly body: unknown }
+  | Terminated;
+
+/** What code in a thread asks the main thread for (`CellContext.request`). */
+export type CellRequest =
+  | { readonly type: 'task.submit'; readonly task: SubmitTask }
+  | { readonly type: 'task.result'; readonly taskId: string; readonly timeoutMs: number }
+  | { readonly type: 'task.progress'; readonly taskId: string; readonly fence: number; readonly progress: unknown }
+  | { readonly type: 'agent.save'; readonly snapshot: unknown }
+  | {
+      readonly type: 'agent.spawn';
+      readonly agentType: string;
+      readonly name?: string;
+      readonly config?: Record<string, unknown>;
+    }
+  | { readonly type: 'agent.stop'; readonly id: string }
+  | { readonly type: 'agent.find'; readonly capability: string }
+  | { readonly type: 'watch'; readonly id: string }
+  | { readonly type: 'unwatch'; readonly id: string }
+  | { readonly type: 'publish'; readonly topic: string; readonly messageType: string; readonly body: unknown }
+  | { readonly type: 'timer.set'; readonly key: string; readonly afterMs: number; readonly body: unknown }
+  | { readonly type: 'timer.clear'; readonly key: string };
+
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields?: Record<string, unknown>;
+}
+
+/** How one incarnation of a cell began. */
+export interface CellStarted {
+  readonly id: AgentId;
+  readonly incarnation: number;
+  readonly thread: number;
+}
+
+/** What the pool tells the rest of the main thread, in the order in which it happened per cell. */
+export type PoolNotice =
+  | { readonly type: 'thread.up'; readonly thread: number; readonly dedicatedTo?: AgentId }
+  | {
+      readonly type: 'thread.down';
+      readonly thread: number;
+      /** `drained`: on purpose. The others are failures. */
+      readonly reason: 'drained' | 'exited' | 'threw' | 'out_of_memory' | 'stuck';
+      readonly error?: WireError;
+      /** Cells that lived there, each told by a `cell.lost` notice too. */
+      readonly cells: readonly AgentId[];
+      /** Cells that had a task or a message in a handler when it died. */
+      readonly busy: readonly AgentId[];
+      /** Milliseconds from the last beat to the detection. */
+      readonly detectedAfterMs: number;
+    }
+  | {
+      readonly type: 'thread.stuck';
+      readonly thread: number;
+      readonly sinceMs: number;
+      readonly busy: readonly AgentId[];
+    }
+  | {
+      readonly type: 'cell.transition';
+      readonly id: AgentId;
+      readonly incarnation: number;
+      readonly from: AgentState;
+      readonly to: AgentState;
+      readonly cause: string;
+      readonly error?: WireError;
+    }
+  | { readonly type: 'cell.failed'; readonly id: AgentId; readonly incarnation: number; readonly error: WireError }
+  | {
+      readonly type: 'cell.lost';
+      readonly id: AgentId;
+      readonly incarnation: number;
+      readonly error: WireError;
+      readonly busy: boolean;
+    }
+  | { readonly type: 'cell.done'; readonly id: AgentId; readonly incarnation: number; readonly output: unknown }
+  | { readonly type: 'dead-letter'; readonly letter: DeadLetter }
+  | { readonly type: 'log'; readonly id: AgentId | null; readonly thread: number; readonly line: LogLine };
+
+/** Figures of one cell, counted since its incarnation began; read on request, never pushed. */
+export interface CellStats {
+  readonly id: AgentId;
+  readonly incarnation: number;
+  readonly state: AgentState;
+  readonly mailbox: number;
+  readonly received: number;
+  readonly sent: number;
+  readonly replied: number;
+  readonly refused: number;
+  readonly errors: number;
+  readonly deliveryP95Ms: number;
+  readonly startedAgoMs: number;
+}
+
+export interface ThreadStats {
+  readonly thread: number;
+  readonly cells: number;
+  readonly heapBytes: number;
+  readonly utilization: number;
+  readonly liveness: 'idle' | 'busy' | 'stuck' | 'dead';
+  readonly lastBeatAgoMs: number;
+  readonly messagesIn: number;
+  readonly messagesOut: number;
+  readonly dedicatedTo?: AgentId;
+}
+
+export interface NodeInfo {
+  readonly id: NodeId;
+  readonly draining: boolean;
+}
