@@ -58,6 +58,8 @@ export const ERROR_CODES = {
   definition_changed: { retryable: false },
   // the node
   draining: { retryable: true },
+  /** The reader's place in an event stream is not kept any more: it must start again. */
+  event_position_gone: { retryable: false },
   store_unavailable: { retryable: true },
   store_locked: { retryable: false },
   store_foreign: { retryable: false },
