@@ -1,7 +1,7 @@
 // What a thread can host: definitions loaded from modules, and the behaviour a cell runs.
 // actors/ implements ActorDefinition, runtime/thread runs it; neither knows the other.
 
-import type { AgentState, CapabilityInfo, Isolation } from './agent.ts';
+import type { AgentMetrics, AgentState, CapabilityInfo, Isolation } from './agent.ts';
 import type { Message, ResolvedMailbox, TellResult } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, NodeId } from './ids.ts';
@@ -108,6 +108,8 @@ export interface CellBehavior {
   runTask?(task: TaskAssignment, signal: AbortSignal): Promise<TaskOutcome>;
   /** What is restored into the next incarnation: plain data, no running handler. */
   snapshot(): unknown;
+  /** Counts and times of its tasks, by capability too. */
+  metrics?(): AgentMetrics['execution'];
   /** Current state, for mirrors that missed a transition. */
   state(): AgentState;
   stop(): void | Promise<void>;

@@ -132,9 +132,7 @@ export interface TaskStore {
   list(filter: TaskFilter): Promise<Page<TaskView>>;
   byWorkflow(id: WorkflowId): Promise<readonly TaskView[]>;
   /** Tasks by state, and depth and age of the oldest per queue (the 100 deepest). */
-  counts(
-    tenant?: string,
-  ): Promise<{
+  counts(tenant?: string): Promise<{
     readonly byState: Readonly<Record<TaskState, number>>;
     readonly queues: readonly { readonly queue: Queue; readonly queued: number; readonly oldestMs: number }[];
   }>;
@@ -306,9 +304,7 @@ export interface WorkflowStore {
     | { readonly outcome: 'wrong_state'; readonly status: WorkflowState }
   >;
   /** Group commit over all coordinators of the node. `cancelledRunning`: claims whose code has to be stopped. */
-  advance(
-    advance: Advance,
-  ): Promise<
+  advance(advance: Advance): Promise<
     | ({
         readonly outcome: 'committed';
         readonly version: number;
@@ -331,9 +327,7 @@ export interface WorkflowStore {
   adopt(limit: number): Promise<readonly WorkflowRow[]>;
   owned(): Promise<readonly WorkflowRow[]>;
   /** State for recovery: the last snapshot with its version, and the journal after it. */
-  load(
-    id: WorkflowId,
-  ): Promise<{
+  load(id: WorkflowId): Promise<{
     readonly row: WorkflowRow;
     readonly snapshot: unknown;
     readonly journal: readonly CoordinationEvent[];
@@ -389,9 +383,7 @@ export interface LeaseStore {
   /** Gives everything back (tasks queued, attempts not charged; agents and workflows unowned) and removes the row. */
   release(): Promise<void>;
   /** Frees what expired nodes owned: tasks are charged a crash, then queued or dead. */
-  sweep(options: {
-    readonly poisonAfter: number;
-  }): Promise<
+  sweep(options: { readonly poisonAfter: number }): Promise<
     {
       readonly nodes: readonly NodeId[];
       readonly tasks: number;

@@ -2,7 +2,7 @@
 // The frames of the data plane are a private matter of pool/ and thread/.
 
 import type { ModuleRef } from './actor.ts';
-import type { AgentState } from './agent.ts';
+import type { AgentMetrics, AgentState } from './agent.ts';
 import type { DeadLetter, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, NodeId } from './ids.ts';
@@ -50,6 +50,8 @@ export type CellRequest =
   | { readonly type: 'agent.find'; readonly capability: string }
   | { readonly type: 'watch'; readonly id: string }
   | { readonly type: 'unwatch'; readonly id: string }
+  | { readonly type: 'subscribe'; readonly topic: string }
+  | { readonly type: 'unsubscribe'; readonly topic: string }
   | { readonly type: 'publish'; readonly topic: string; readonly messageType: string; readonly body: unknown }
   | { readonly type: 'timer.set'; readonly key: string; readonly afterMs: number; readonly body: unknown }
   | { readonly type: 'timer.clear'; readonly key: string };
@@ -123,6 +125,8 @@ export interface CellStats {
   readonly errors: number;
   readonly deliveryP95Ms: number;
   readonly startedAgoMs: number;
+  /** What the behaviour counts of its tasks (agents only). */
+  readonly execution?: AgentMetrics['execution'];
 }
 
 export interface ThreadStats {

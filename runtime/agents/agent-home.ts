@@ -1,0 +1,229 @@
+// The agents that live on this node: starts them from their rows, keeps the workforce and the stored states in step with the tree.
+
+import type { ManifestEntry } from '../contracts/actor.ts';
+import type { AgentState } from '../contracts/agent.ts';
+import { toWireError } from '../contracts/errors.ts';
+import type { AgentId, NodeId } from '../contracts/ids.ts';
+import type { Ambient, Manifest, ThreadPool } from '../contracts/ports.ts';
+import type { AgentRow, Store } from '../contracts/store.ts';
+import type { CellSpec } from '../contracts/wire.ts';
+import { offeredBy } from './agent-view.ts';
+import type { AgentTree } from './ports.ts';
+import type { NodeWorkforce } from './workforce.ts';
+
+/** One agent of this node. */
+export interface Resident {
+  row: AgentRow;
+  readonly entry: ManifestEntry;
+  /** Settles with the first start: resolved when idle or paused, rejected when its budget is used up. */
+  readonly started: Promise<void>;
+  /** A snapshot was saved since the row was read: the next incarnation reads it from the store. */
+  savedSince: boolean;
+}
+
+export interface AgentHomeOptions {
+  readonly store: Store;
+  readonly tree: AgentTree;
+  readonly pool: ThreadPool;
+  readonly workforce: NodeWorkforce;
+  readonly manifest: Manifest;
+  readonly node: NodeId;
+  readonly ambient: Ambient;
+}
+
+const ADOPT_AT_ONCE = 500;
+
+/** Residents by id and by name. States: an agent is resident from its first launch until it is removed or the node stops. */
+export class AgentHome {
+  readonly #options: AgentHomeOptions;
+  readonly #residents = new Map<AgentId, Resident>();
+  readonly #names = new Map<string, AgentId>();
+  readonly #unobserved = new Map<AgentId, { state: AgentState; reason: string | null }>();
+
+  constructor(options: AgentHomeOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#residents.size;
+  }
+
+  residents(): IterableIterator<Resident> {
+    return this.#residents.values();
+  }
+
+  /** By id or by name within the tenant. */
+  find(idOrName: string, tenant: string): Resident | undefined {
+    const id = this.#names.get(nameKey(tenant, idOrName)) ?? (idOrName as AgentId);
+    const resident = this.#residents.get(id);
+    return resident?.row.tenant === tenant ? resident : undefined;
+  }
+
+  get(id: AgentId): Resident | undefined {
+    return this.#residents.get(id);
+  }
+
+  /** Starts the agent of a row that this node owns. Failures are its supervisor's matter and end in its state. */
+  launch(row: AgentRow, entry: ManifestEntry): Resident {
+    const { tree, pool, workforce } = this.#options;
+    const capabilities = offeredBy(entry, row.capabilities);
+    workforce.join({ id: row.id, slots: entry.concurrency, capabilities });
+    const started = tree
+      .spawn({
+        id: row.id,
+        type: row.type,
+        tenant: row.tenant,
+        supervision: entry.supervision,
+        launch: async (incarnation) => {
+          const spec = await this.#specFor(row.id, incarnation);
+          return pool.spawn(spec, { dedicated: this.#isolationOf(row.id) === 'dedicated' });
+        },
+        halt: (mode, timeoutMs) => pool.stopCell(row.id, mode, timeoutMs),
+      })
+      .then(() => undefined);
+    started.catch(() => undefined);
+    const resident: Resident = { row, entry, started, savedSince: false };
+    this.#residents.set(row.id, resident);
+    this.#names.set(nameKey(row.tenant, row.name), row.id);
+    return resident;
+  }
+
+  /** Takes over agents that no node owns and whose definition this node has. Answers how many. */
+  async adopt(): Promise<number> {
+    const { store, manifest, ambient } = this.#options;
+    const entries = manifest.entries();
+    const byHash = new Map(entries.map((entry) => [entry.defHash, entry]));
+    let adopted = 0;
+    for (;;) {
+      const rows = await store.agents.adopt([...byHash.keys()], ADOPT_AT_ONCE);
+      for (const row of rows) {
+        const entry = byHash.get(row.defHash);
+        if (entry) this.launch(row, entry);
+      }
+      adopted += rows.length;
+      if (rows.length < ADOPT_AT_ONCE) break;
+    }
+    if (adopted > 0) ambient.log.info('adopted agents', { agents: adopted });
+    return adopted;
+  }
+
+  /** The tree saw a change of state. */
+  onTransition(id: AgentId, to: AgentState, thread: number | null, reason: string | null): void {
+    const { workforce } = this.#options;
+    workforce.setAvailable(id, to === 'idle' || to === 'running', thread ?? undefined);
+    if (to === 'terminated') workforce.leave(id);
+    if (this.#residents.has(id)) this.#unobserved.set(id, { state: to, reason });
+  }
+
+  /** Writes the observed states gathered since the last time, as one roll-up. */
+  async flushObserved(): Promise<void> {
+    if (this.#unobserved.size === 0) return;
+    const states = [...this.#unobserved].flatMap(([id, { state, reason }]) => {
+      const resident = this.#residents.get(id);
+      return resident ? [{ id, epoch: resident.row.epoch, state, reason }] : [];
+    });
+    this.#unobserved.clear();
+    if (states.length > 0) await this.#options.store.agents.observe(states);
+  }
+
+  /** Commands that reached the database through another node. */
+  async followCommands(): Promise<void> {
+    if (this.#residents.size === 0) return;
+    const known = new Map([...this.#residents].map(([id, { row }]) => [id, row.version]));
+    for (const row of await this.#options.store.agents.changedSince(known)) {
+      await this.apply(row).catch((thrown: unknown) =>
+        this.#options.ambient.log.warn('a command for an agent failed', {
+          agent: row.id,
+          error: toWireError(thrown).message,
+        }),
+      );
+    }
+  }
+
+  /** Brings a resident in line with its changed row. */
+  async apply(row: AgentRow): Promise<void> {
+    const { pool, workforce, tree } = this.#options;
+    const resident = this.#residents.get(row.id);
+    if (!resident) return;
+    const before = resident.row;
+    resident.row = row;
+    if (row.desired === 'terminated') return this.end(row.id, 'drain', 20_000);
+    workforce.offer(row.id, offeredBy(resident.entry, row.capabilities));
+    if (!isLive(tree.get(row.id)?.state)) return;
+    if (changed(before.config, row.config) || changed(before.capabilities, row.capabilities)) {
+      await pool.signal(row.id, {
+        type: 'configure',
+        config: row.config,
+        capabilities: offeredBy(resident.entry, row.capabilities).map(({ name }) => name),
+      });
+    }
+    if (before.desired !== row.desired)
+      await pool.signal(row.id, { type: row.desired === 'paused' ? 'pause' : 'resume' });
+  }
+
+  /** Stops a resident and forgets it. */
+  async end(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
+    const { workforce, tree } = this.#options;
+    const resident = this.#residents.get(id);
+    if (!resident) return;
+    workforce.leave(id);
+    await tree.stop(id, mode, timeoutMs);
+    this.#residents.delete(id);
+    this.#names.delete(nameKey(resident.row.tenant, resident.row.name));
+    this.#unobserved.delete(id);
+  }
+
+  async save(id: AgentId, snapshot: unknown): Promise<'saved' | 'fenced'> {
+    const resident = this.#residents.get(id);
+    if (!resident) return 'fenced';
+    const result = await this.#options.store.agents.saveSnapshot(id, resident.row.epoch, snapshot);
+    resident.savedSince = true;
+    return result;
+  }
+
+  /** A task's outcome carried a snapshot of its agent. */
+  markSaved(id: AgentId): void {
+    const resident = this.#residents.get(id);
+    if (resident) resident.savedSince = true;
+  }
+
+  #isolationOf(id: AgentId): AgentRow['isolation'] {
+    return this.#residents.get(id)?.row.isolation ?? 'shared';
+  }
+
+  async #specFor(id: AgentId, incarnation: number): Promise<CellSpec> {
+    const resident = this.#residents.get(id);
+    if (!resident) throw new Error(`agent ${id} is gone`);
+    if (resident.savedSince) {
+      const fresh = await this.#options.store.agents.get(id, resident.row.tenant);
+      if (fresh) resident.row = { ...resident.row, snapshot: fresh.snapshot };
+      resident.savedSince = false;
+    }
+    const { row, entry } = resident;
+    return {
+      id,
+      incarnation,
+      type: row.type,
+      name: row.name,
+      tenant: row.tenant,
+      module: entry.module,
+      mailbox: entry.mailbox,
+      config: row.config,
+      ...(row.capabilities ? { capabilities: row.capabilities } : {}),
+      ...(row.snapshot == null ? {} : { restored: row.snapshot }),
+      paused: row.desired === 'paused',
+    };
+  }
+}
+
+function nameKey(tenant: string, name: string): string {
+  return `${tenant}\n${name}`;
+}
+
+function isLive(state: AgentState | undefined): boolean {
+  return state === 'idle' || state === 'running' || state === 'paused';
+}
+
+function changed(before: unknown, after: unknown): boolean {
+  return JSON.stringify(before) !== JSON.stringify(after);
+}

@@ -1,0 +1,183 @@
+// Who can take a task now: live agents of this node by queue, with their free slots. Constant time per take, release and change.
+
+import { agentQueue, capabilityQueue, type Queue } from '../contracts/agent.ts';
+import type { AgentId } from '../contracts/ids.ts';
+import type { Dispose, Workforce } from '../contracts/ports.ts';
+
+interface Member {
+  readonly id: AgentId;
+  readonly slots: number;
+  queues: readonly Queue[];
+  thread: number;
+  taken: number;
+  available: boolean;
+}
+
+/** What the workforce must know of an agent. */
+export interface Joining {
+  readonly id: AgentId;
+  /** Tasks at once. */
+  readonly slots: number;
+  readonly capabilities: readonly { readonly name: string; readonly version: number }[];
+}
+
+/**
+ * Agents by queue. The next agent of a queue is the one that has waited longest among those with a free slot, so that
+ * equal agents get equal shares and a slow one gets fewer.
+ */
+export class NodeWorkforce implements Workforce {
+  readonly #members = new Map<AgentId, Member>();
+  /** Agents with a free slot, longest waiting first. A queue without any agent has no entry. */
+  readonly #free = new Map<Queue, Map<AgentId, Member>>();
+  readonly #served = new Map<Queue, number>();
+  readonly #freeSlots = new Map<Queue, number>();
+  /** The same for queues of single agents: there may be thousands, so they are offered only after a task was seen in them. */
+  readonly #freePinned = new Map<Queue, number>();
+  #mentioned = new Set<Queue>();
+  readonly #listeners = new Set<() => void>();
+
+  /** Adds an agent, not yet available. */
+  join({ id, slots, capabilities }: Joining): void {
+    this.leave(id);
+    this.#members.set(id, { id, slots, queues: queuesOf(id, capabilities), thread: -1, taken: 0, available: false });
+  }
+
+  /** Replaces what an agent offers. */
+  offer(id: AgentId, capabilities: Joining['capabilities']): void {
+    const member = this.#members.get(id);
+    if (!member) return;
+    this.#withdraw(member);
+    member.queues = queuesOf(id, capabilities);
+    this.#enlist(member);
+  }
+
+  /** Whether an agent takes tasks now, and on which thread it lives. */
+  setAvailable(id: AgentId, available: boolean, thread?: number): void {
+    const member = this.#members.get(id);
+    if (!member) return;
+    if (thread !== undefined) member.thread = thread;
+    if (member.available === available) return;
+    this.#withdraw(member);
+    member.available = available;
+    this.#enlist(member);
+  }
+
+  /** Forgets an agent. */
+  leave(id: AgentId): void {
+    const member = this.#members.get(id);
+    if (!member) return;
+    this.#withdraw(member);
+    this.#members.delete(id);
+    this.#mentioned.delete(agentQueue(id));
+  }
+
+  /** A task for a single agent was seen: its queue is offered from now on. */
+  mention(queue: Queue): void {
+    if (this.#mentioned.has(queue)) return;
+    this.#mentioned.add(queue);
+    this.#changed();
+  }
+
+  /** Replaces what was mentioned: the queues of single agents that hold tasks now. */
+  setMentioned(queues: Iterable<Queue>): void {
+    this.#mentioned = new Set(queues);
+    if (this.#mentioned.size > 0) this.#changed();
+  }
+
+  offers(): readonly { readonly queue: Queue; readonly free: number }[] {
+    const offers: { queue: Queue; free: number }[] = [];
+    for (const [queue, free] of this.#freeSlots) if (free > 0) offers.push({ queue, free });
+    for (const queue of this.#mentioned) {
+      const free = this.#freePinned.get(queue) ?? 0;
+      if (free > 0) offers.push({ queue, free });
+    }
+    return offers;
+  }
+
+  /** Whether any available agent of this node serves the queue, busy or not. */
+  serves(queue: Queue): boolean {
+    return (this.#served.get(queue) ?? 0) > 0;
+  }
+
+  /** Free slots in one queue. */
+  freeIn(queue: Queue): number {
+    return this.#slotsOf(queue).get(queue) ?? 0;
+  }
+
+  /** Slots in use and in all, over available agents. */
+  usage(): { readonly taken: number; readonly slots: number } {
+    let taken = 0;
+    let slots = 0;
+    for (const member of this.#members.values()) {
+      taken += member.taken;
+      if (member.available) slots += member.slots;
+    }
+    return { taken, slots };
+  }
+
+  take(queue: Queue): { readonly agentId: AgentId; readonly thread: number } | undefined {
+    const member = this.#free.get(queue)?.values().next().value;
+    if (!member) return undefined;
+    this.#withdraw(member);
+    member.taken += 1;
+    this.#enlist(member, false);
+    return { agentId: member.id, thread: member.thread };
+  }
+
+  release(agentId: AgentId): void {
+    const member = this.#members.get(agentId);
+    if (!member || member.taken === 0) return;
+    this.#withdraw(member);
+    member.taken -= 1;
+    this.#enlist(member);
+  }
+
+  onChange(listener: () => void): Dispose {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #withdraw(member: Member): void {
+    if (!member.available) return;
+    const free = member.slots - member.taken;
+    for (const queue of member.queues) {
+      add(this.#served, queue, -1);
+      add(this.#slotsOf(queue), queue, -free);
+      const waiting = this.#free.get(queue);
+      waiting?.delete(member.id);
+      if (waiting?.size === 0) this.#free.delete(queue);
+    }
+  }
+
+  #enlist(member: Member, tell = true): void {
+    if (!member.available) return;
+    const free = member.slots - member.taken;
+    for (const queue of member.queues) {
+      add(this.#served, queue, 1);
+      add(this.#slotsOf(queue), queue, free);
+      if (free <= 0) continue;
+      let waiting = this.#free.get(queue);
+      if (!waiting) this.#free.set(queue, (waiting = new Map()));
+      waiting.set(member.id, member);
+    }
+    if (tell && free > 0) this.#changed();
+  }
+
+  #slotsOf(queue: Queue): Map<Queue, number> {
+    return queue.startsWith('agent:') ? this.#freePinned : this.#freeSlots;
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function queuesOf(id: AgentId, capabilities: Joining['capabilities']): readonly Queue[] {
+  return [...capabilities.map(({ name, version }) => capabilityQueue(name, version)), agentQueue(id)];
+}
+
+function add(counts: Map<Queue, number>, queue: Queue, by: number): void {
+  const next = (counts.get(queue) ?? 0) + by;
+  if (next === 0) counts.delete(queue);
+  else counts.set(queue, next);
+}
