@@ -1,0 +1,156 @@
+// Figures drawn from the event feed: what ended how, how long it waited and ran, how fast agents recovered.
+// Plain numbers only; metrics.ts turns them into Prometheus series and into the JSON report.
+
+import type { RuntimeEvent } from '../contracts/event.ts';
+import { SampleWindow } from './sample-window.ts';
+
+export const TASK_OUTCOMES = ['completed', 'failed', 'dead', 'cancelled', 'timed_out'] as const;
+export type TaskEnd = (typeof TASK_OUTCOMES)[number];
+
+/** Starts that are remembered until their end; the oldest is forgotten beyond this, so that lost ends cannot leak. */
+const MAX_OPEN = 20_000;
+
+/** What the tally tells when a measurement is complete, in milliseconds. */
+export interface TallyListener {
+  counted?(event: RuntimeEvent): void;
+  assigned?(waitMs: number): void;
+  taskEnded?(outcome: TaskEnd, runMs: number | null): void;
+  recovered?(tookMs: number): void;
+  workflowEnded?(pattern: string, status: string, wallMs: number): void;
+}
+
+/** Counts by event type, and windows of waits, runs, recoveries and walls. Feed it every event of the node once. */
+export class EventTally {
+  readonly counts = new Map<string, number>();
+  readonly assignment = new SampleWindow();
+  readonly run = new SampleWindow();
+  readonly recovery = new SampleWindow();
+  readonly workflowWalls = new Map<string, SampleWindow>();
+  readonly workflowEnds = new Map<string, number>();
+  readonly failureCauses = new Map<string, number>();
+
+  readonly #acceptedAt = new Open();
+  readonly #startedAt = new Open();
+  readonly #failedAt = new Open();
+  readonly #workflowStart = new Open();
+  readonly #listener: TallyListener;
+
+  constructor(listener: TallyListener = {}) {
+    this.#listener = listener;
+  }
+
+  count(type: string): number {
+    return this.counts.get(type) ?? 0;
+  }
+
+  add(event: RuntimeEvent): void {
+    bump(this.counts, event.type);
+    this.#listener.counted?.(event);
+    const at = Date.parse(event.at);
+    const { stream, data } = event;
+    switch (event.type) {
+      case 'task.accepted':
+        this.#acceptedAt.set(stream, at);
+        break;
+      case 'task.started': {
+        this.#startedAt.set(stream, at);
+        const waited = number(data.queueWaitMs) ?? number(data.queuedForMs) ?? since(this.#acceptedAt.take(stream), at);
+        this.#acceptedAt.take(stream);
+        if (waited === null) break;
+        this.assignment.add(waited);
+        this.#listener.assigned?.(waited);
+        break;
+      }
+      case 'task.retrying':
+        this.#startedAt.take(stream);
+        break;
+      case 'task.completed':
+      case 'task.failed':
+      case 'task.dead':
+      case 'task.cancelled':
+      case 'task.timed_out':
+        this.#taskEnded(event, at);
+        break;
+      case 'agent.transition':
+        this.#transition(stream, data, at);
+        break;
+      case 'agent.terminated':
+        this.#failedAt.take(stream);
+        break;
+      case 'workflow.started':
+        this.#workflowStart.set(stream, at);
+        break;
+      case 'workflow.ended':
+        this.#workflowEnded(event, at);
+        break;
+      default:
+    }
+  }
+
+  #taskEnded(event: RuntimeEvent, at: number): void {
+    const outcome = event.type.slice('task.'.length) as TaskEnd;
+    this.#acceptedAt.take(event.stream);
+    const runMs = number(event.data.runMs) ?? since(this.#startedAt.take(event.stream), at);
+    this.#startedAt.take(event.stream);
+    if (runMs !== null) this.run.add(runMs);
+    if (outcome !== 'completed' && outcome !== 'cancelled') {
+      const error = event.data.error as { code?: unknown } | undefined;
+      bump(this.failureCauses, typeof error?.code === 'string' ? error.code : outcome, 200);
+    }
+    this.#listener.taskEnded?.(outcome, runMs);
+  }
+
+  #transition(agent: string, data: Record<string, unknown>, at: number): void {
+    if (data.to === 'error') this.#failedAt.set(agent, at);
+    if (data.to !== 'idle' && data.to !== 'running') return;
+    const took = since(this.#failedAt.take(agent), at);
+    if (took === null) return;
+    this.recovery.add(took);
+    this.#listener.recovered?.(took);
+  }
+
+  #workflowEnded(event: RuntimeEvent, at: number): void {
+    const pattern = typeof event.data.pattern === 'string' ? event.data.pattern : 'unknown';
+    const status = typeof event.data.status === 'string' ? event.data.status : 'unknown';
+    bump(this.workflowEnds, status);
+    const wallMs = number(event.data.wallMs) ?? since(this.#workflowStart.take(event.stream), at);
+    this.#workflowStart.take(event.stream);
+    if (wallMs === null) return;
+    const window = this.workflowWalls.get(pattern) ?? new SampleWindow();
+    this.workflowWalls.set(pattern, window);
+    window.add(wallMs);
+    this.#listener.workflowEnded?.(pattern, status, wallMs);
+  }
+}
+
+/** Instants by key, bounded: the oldest goes first. */
+class Open {
+  readonly #at = new Map<string, number>();
+
+  set(key: string, atMs: number): void {
+    if (this.#at.size >= MAX_OPEN) {
+      const oldest = this.#at.keys().next().value;
+      if (oldest !== undefined) this.#at.delete(oldest);
+    }
+    this.#at.set(key, atMs);
+  }
+
+  take(key: string): number | undefined {
+    const at = this.#at.get(key);
+    if (at !== undefined) this.#at.delete(key);
+    return at;
+  }
+}
+
+function bump(counts: Map<string, number>, key: string, maxKeys = Number.POSITIVE_INFINITY): void {
+  const known = counts.has(key) || counts.size < maxKeys ? key : 'other';
+  counts.set(known, (counts.get(known) ?? 0) + 1);
+}
+
+function since(fromMs: number | undefined, toMs: number): number | null {
+  return fromMs === undefined || Number.isNaN(toMs) ? null : Math.max(0, toMs - fromMs);
+}
+
+function number(value: unknown): number | null {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+}
