@@ -156,9 +156,9 @@ export class NodeWorkforce implements Workforce {
       add(this.#served, queue, 1);
       add(this.#slotsOf(queue), queue, free);
       if (free <= 0) continue;
-      let waiting = this.#free.get(queue);
-      if (!waiting) this.#free.set(queue, (waiting = new Map()));
-      waiting.set(member.id, member);
+      const waiting = this.#free.get(queue);
+      if (waiting) waiting.set(member.id, member);
+      else this.#free.set(queue, new Map([[member.id, member]]));
     }
     if (tell && free > 0) this.#changed();
   }
