@@ -103,6 +103,9 @@ export interface StepView {
   readonly dependsOn: readonly string[];
   readonly capability?: string;
   readonly reason?: string;
+  /** Set by the pattern where no single task has it: the results of `forEach`, a step that failed before it had a task. */
+  readonly result?: unknown;
+  readonly error?: WireError;
 }
 
 /**
@@ -111,6 +114,8 @@ export interface StepView {
  */
 export interface CoordinationStrategy<Options = unknown, State = unknown> {
   readonly name: string;
+  /** Grows when the meaning of `State` or of a decision changes: a run that began under another one ends `definition_changed`. Default 1. */
+  readonly revision?: number;
   /** Validates and defaults `options` of the workflow; errors become 422 with their path. */
   readonly options: z.ZodType<Options>;
   /** Refuses a definition that cannot run (cycles, dangling references): the first problem, naming the place, or null. */
@@ -123,6 +128,8 @@ export interface CoordinationStrategy<Options = unknown, State = unknown> {
   decide(workflow: WorkflowSpec, options: Options, state: State, event: CoordinationEvent): Verdict<State>;
   /** The steps as a person sees them; `running` is filled in by the coordinator from task rows. */
   steps(workflow: WorkflowSpec, options: Options, state: State | null): readonly StepView[];
+  /** The same as counting {@link steps}, for patterns that can tell without building them. */
+  progress?(workflow: WorkflowSpec, state: State): { readonly done: number; readonly total: number };
 }
 
 export interface WorkflowProblem {
@@ -130,4 +137,6 @@ export interface WorkflowProblem {
   /** JSON path in the request body, e.g. `tasks[2].dependsOn[0]`. */
   readonly path: string;
   readonly message: string;
+  /** The steps of the cycle in the order they would run; the first is repeated at the end. */
+  readonly cycle?: readonly string[];
 }

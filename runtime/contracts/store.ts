@@ -266,6 +266,8 @@ export interface Advance {
   /** Written when the coordinator decides to: every N events and at the end. */
   readonly snapshot?: unknown;
   readonly schedule: readonly NewTask[];
+  /** Aligned with `schedule`: whose insert may take the lease at once, because this node holds a free slot for it. Absent: none. */
+  readonly claim?: readonly boolean[];
   readonly cancel: readonly { readonly step: string; readonly round: number }[];
   readonly timers: readonly { readonly key: string; readonly afterMs: number }[];
   readonly decisions: readonly Decision[];
