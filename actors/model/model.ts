@@ -1,0 +1,74 @@
+// The model as the agents of one thread share it: one client and circuit per server, one lane per model on it.
+
+import { Circuit, type CircuitOptions } from './circuit.ts';
+import { Lane, type LaneOptions } from './lane.ts';
+import type { ChatReply, ChatRequest, ModelCheck, ModelClient } from './model-client.ts';
+import { ollamaClient } from './ollama-client.ts';
+
+export interface GuardOptions {
+  readonly circuit: CircuitOptions;
+  readonly lane?: Omit<LaneOptions, 'name'>;
+}
+
+/** A client behind a circuit and lanes. A call waits in its lane first, so that a queue does not pile up on a dead server. */
+export function guardModel(client: ModelClient, options: GuardOptions): ModelClient & { readonly circuit: Circuit } {
+  const circuit = new Circuit(options.circuit);
+  const lanes = new Map<string, Lane>();
+  const laneOf = (model: string): Lane => {
+    const lane = lanes.get(model) ?? new Lane({ name: model, ...options.lane });
+    lanes.set(model, lane);
+    return lane;
+  };
+  return {
+    host: client.host,
+    circuit,
+    check: (model, checkOptions) => client.check(model, checkOptions),
+    chat: (request) => laneOf(request.model).run(() => circuit.run(() => client.chat(request)), request.signal),
+  };
+}
+
+/** Where the model is: the agent's `config` first, then the environment, then Ollama's own defaults. */
+export interface ModelSettings {
+  readonly host: string;
+  readonly model: string;
+}
+
+export function modelSettings(
+  config: Record<string, unknown>,
+  env: Readonly<Record<string, string | undefined>>,
+): ModelSettings {
+  const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+  return {
+    host: text(config.ollamaHost) ?? text(env.OLLAMA_HOST) ?? 'http://127.0.0.1:11434',
+    model: text(config.model) ?? text(env.TROUPE_OLLAMA_MODEL) ?? 'llama3.2',
+  };
+}
+
+/** A model bound to its settings: what handlers use. */
+export interface Model {
+  readonly name: string;
+  readonly host: string;
+  check(signal: AbortSignal): Promise<ModelCheck>;
+  chat(request: Omit<ChatRequest, 'model'>): Promise<ChatReply>;
+}
+
+export function bindModel(client: ModelClient, name: string): Model {
+  return {
+    name,
+    host: client.host,
+    check: (signal) => client.check(name, { signal }),
+    chat: (request) => client.chat({ ...request, model: name }),
+  };
+}
+
+// One set of guards per server in this thread: agents that share a thread share its circuit and its lanes.
+const servers = new Map<string, ModelClient>();
+
+/** The shared model of this thread for these settings. */
+export function sharedModel(settings: ModelSettings): Model {
+  const client =
+    servers.get(settings.host) ??
+    guardModel(ollamaClient({ host: settings.host }), { circuit: { nowMs: () => performance.now() } });
+  servers.set(settings.host, client);
+  return bindModel(client, settings.model);
+}
