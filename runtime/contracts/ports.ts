@@ -113,12 +113,19 @@ export interface ThreadPoolOptions {
 
 // ---- who can do what -------------------------------------------------------------------------------------------------------
 
+/** One slot of one agent, taken for one attempt. `epoch` (of the agent) lets its snapshot be saved with the outcome. */
+export interface TakenSlot {
+  readonly agentId: AgentId;
+  readonly thread: number;
+  readonly epoch?: number;
+}
+
 /** The agents of this node as the dispatcher sees them (implemented by agents/). */
 export interface Workforce {
   /** Queues that local live agents serve, with the slots free in all of them together. */
   offers(): readonly { readonly queue: Queue; readonly free: number }[];
   /** Takes a slot of the best agent for this queue, or undefined. Give it back with `release`. */
-  take(queue: Queue): { readonly agentId: AgentId; readonly thread: number } | undefined;
+  take(queue: Queue): TakenSlot | undefined;
   release(agentId: AgentId): void;
   /** Called when a slot may have become free or a new queue is served. */
   onChange(listener: () => void): Dispose;

@@ -113,6 +113,8 @@ export interface TaskStore {
   recordCancel(report: CancelReport): Promise<void>;
   /** Which of these claims are no longer this node's (cancelled, swept, timed out elsewhere). */
   lostClaims(claims: readonly { readonly taskId: TaskId; readonly fence: number }[]): Promise<readonly TaskId[]>;
+  /** Every claim this node's lease holds: finds the ones whose answer was lost (a claim that committed while its connection died). */
+  ownClaims?(): Promise<readonly ClaimedTask[]>;
   /** Delayed and backing-off tasks whose time has come become `queued`. Answers how many and the wait until the next, in ms (null: none). */
   promote(): Promise<{
     readonly promoted: number;
