@@ -25,6 +25,8 @@ export interface ActorManifest {
   readonly kind: 'agent' | 'actor';
   readonly description?: string;
   readonly capabilities: readonly CapabilityInfo[];
+  /** JSON schema (2020-12) of its config. */
+  readonly config?: Record<string, unknown>;
   /** Messages it has handlers for. */
   readonly messages: readonly string[];
   readonly mailbox: ResolvedMailbox;

@@ -140,3 +140,22 @@ export interface WorkflowProblem {
   /** The steps of the cycle in the order they would run; the first is repeated at the end. */
   readonly cycle?: readonly string[];
 }
+
+/** Type of the ask by which an auction calls for bids. An agent that declares `bid` answers it; its reply is a {@link Bid} or null. */
+export const CALL_FOR_BIDS = 'troupe.cfp';
+
+/** What a bidder is told (FIPA SC00029H: cfp). */
+export interface CallForBids {
+  readonly capability: string;
+  readonly input: unknown;
+  /** Bids after this time are refused. */
+  readonly replyByMs?: number;
+}
+
+/** A proposal; lower cost wins, by default. null instead of it is a refusal. */
+export interface Bid {
+  readonly cost: number;
+  readonly etaMs?: number;
+  /** 0 to 1. */
+  readonly confidence?: number;
+}

@@ -1,0 +1,321 @@
+// The life of an agent inside its cell: messages to handlers, tasks to capabilities, commands to the lifecycle.
+
+import type { CellBehavior, CellContext } from '../../runtime/contracts/actor.ts';
+import type { AgentMetrics, AgentState } from '../../runtime/contracts/agent.ts';
+import { CALL_FOR_BIDS } from '../../runtime/contracts/coordination.ts';
+import type { Message } from '../../runtime/contracts/envelope.ts';
+import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime/contracts/errors.ts';
+import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
+import type { CellSignal } from '../../runtime/contracts/wire.ts';
+import { runAttempt } from './attempt.ts';
+import { bidHandler } from './bid.ts';
+import type { Capability } from './capability.ts';
+import { AgentCore, CoreContext, ReceivedContext } from './contexts.ts';
+import type { AgentEvents, AgentEventType } from './events.ts';
+import { ExecutionMetrics } from './execution-metrics.ts';
+import { compileHandlers, type MessageHandler } from './handlers.ts';
+import { Lifecycle, type LifecycleChange } from './lifecycle.ts';
+import type { ResolvedAgent } from './options.ts';
+import { initialState } from './state.ts';
+import { validateAsync } from './validation.ts';
+
+/** One incarnation of an agent. Its states are the lifecycle's. */
+export class AgentBehavior implements CellBehavior {
+  readonly #agent: ResolvedAgent;
+  readonly #cell: CellContext;
+  readonly #core: AgentCore;
+  readonly #lifecycle: Lifecycle;
+  readonly #handlers: ReadonlyMap<string, MessageHandler>;
+  readonly #metrics = new ExecutionMetrics();
+  readonly #view: CoreContext;
+  #offered: ReadonlyMap<string, Capability>;
+  /** Messages wait while this is set: paused, or a task runs in an agent that defers. */
+  #gate: Gate | undefined;
+
+  constructor(agent: ResolvedAgent, cell: CellContext) {
+    this.#agent = agent;
+    this.#cell = cell;
+    this.#core = new AgentCore(cell, initialState(agent, cell.restored));
+    this.#view = new CoreContext(this.#core);
+    this.#offered = offeredBy(agent, cell.capabilities);
+    this.#handlers = compileHandlers(agent.on, this.#core);
+    if (agent.bid) {
+      const handlers = new Map(this.#handlers);
+      handlers.set(
+        CALL_FOR_BIDS,
+        bidHandler(agent.bid, (capability) => this.#self(capability)),
+      );
+      this.#handlers = handlers;
+    }
+    this.#lifecycle = new Lifecycle({ startPaused: cell.paused, onChange: (change) => this.#changed(change) });
+  }
+
+  /** Rejects, and leaves the agent in `error`, when the config does not match or `init` fails. */
+  async start(): Promise<void> {
+    this.#lifecycle.send('initialize');
+    try {
+      this.#core.config = await this.#checkedConfig(this.#cell.config);
+      const init = this.#agent.init;
+      if (init) await this.#cell.attribute(() => init.call(this.#agent, this.#view));
+    } catch (error) {
+      const failure = initFailure(error);
+      if (this.#lifecycle.allows('crash')) this.#lifecycle.send('crash', toWireError(failure));
+      throw failure;
+    }
+    // Stopped while initialising: there is nothing to be ready for.
+    if (this.#lifecycle.state === 'initializing') this.#lifecycle.send('ready');
+  }
+
+  receive(message: Message): void | Promise<void> {
+    if (this.#gate !== undefined) return this.#gate.opened.then(() => this.receive(message));
+    const handler = this.#handlers.get(message.type);
+    if (handler === undefined) return this.#unhandled(message);
+    const ctx = new ReceivedContext(this.#core, message);
+    let answer: unknown;
+    try {
+      answer = handler(message, ctx);
+    } catch (error) {
+      this.#failed(ctx, error);
+      return;
+    }
+    if (answer === undefined) return;
+    if (isThenable(answer)) return this.#settle(answer, ctx);
+    ctx.reply(answer);
+  }
+
+  signal(signal: CellSignal): void | Promise<void> {
+    switch (signal.type) {
+      case 'pause':
+        return this.#lifecycle.send('pause');
+      case 'resume':
+        return this.#lifecycle.send('resume');
+      case 'configure':
+        return this.#configure(signal);
+      case 'timer':
+        return this.#emit('timer', { key: signal.key, body: signal.body });
+      case 'undelivered':
+        return this.#emit('undelivered', { letter: signal.letter });
+      case 'task-event':
+        return this.#emit('task-event', { event: signal.event, body: signal.body });
+      case 'terminated':
+        return this.#emit('terminated', {
+          id: signal.id,
+          reason: signal.reason,
+          ...(signal.error ? { error: signal.error } : {}),
+        });
+      default:
+        return assertNever(signal);
+    }
+  }
+
+  async runTask(task: TaskAssignment, signal: AbortSignal): Promise<TaskOutcome> {
+    const refusal = this.#refusalOf(task);
+    if (refusal) return refusal;
+    const capability = this.#agent.capabilities[task.capability];
+    if (capability === undefined || capability.version !== task.version)
+      return unknownCapability(task, this.#agent.type);
+    const facts = { taskId: task.taskId, capability: task.capability, attempt: task.attempt };
+    this.#lifecycle.send('taskStarted');
+    this.#metrics.started();
+    if (this.#agent.deferWhileRunning) this.#gate ??= closedGate();
+    this.#emit('task.started', facts);
+    const outcome = await runAttempt(this.#core, capability, task, signal);
+    this.#metrics.ended(task.capability, outcome);
+    // After a crash or a stop the lifecycle no longer counts tasks.
+    if (this.#lifecycle.state === 'running') this.#lifecycle.send('taskEnded');
+    this.#openUnlessHeld();
+    this.#emitEnd(facts, outcome);
+    return outcome;
+  }
+
+  snapshot(): unknown {
+    return this.#core.snapshot();
+  }
+
+  state(): AgentState {
+    return this.#lifecycle.state;
+  }
+
+  metrics(): AgentMetrics['execution'] {
+    return this.#metrics.report();
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#lifecycle.allows('terminate')) return;
+    const crashed = this.#lifecycle.state === 'error';
+    this.#core.end();
+    const terminate = this.#agent.terminate;
+    if (terminate && !crashed) {
+      try {
+        await this.#cell.attribute(() => terminate.call(this.#agent, this.#view));
+      } catch (error) {
+        this.#core.handlerFailed('terminate', error);
+      }
+    }
+    if (this.#lifecycle.allows('terminate')) this.#lifecycle.send('terminate');
+  }
+
+  // ---- messages --------------------------------------------------------------------------------------------------------
+
+  #unhandled(message: Message): void {
+    this.#cell.deadLetter(message, 'no_handler');
+    if (message.correlationId === undefined) return;
+    const known = [...this.#handlers.keys()];
+    const text = `agents of type ${this.#agent.type} have no handler for "${message.type}"; they have ${known.join(', ') || 'none'}`;
+    this.#cell.replyError(message, wireError('no_handler', text, { type: message.type, known }));
+  }
+
+  #settle(answer: PromiseLike<unknown>, ctx: ReceivedContext): Promise<void> {
+    return Promise.resolve(answer).then(
+      (value) => {
+        if (value !== undefined) ctx.reply(value);
+      },
+      (error) => this.#failed(ctx, error),
+    );
+  }
+
+  #failed(ctx: ReceivedContext, error: unknown): void {
+    ctx.refuse(error);
+    this.#core.handlerFailed(`handler of ${ctx.message.type}`, error);
+  }
+
+  // ---- tasks -----------------------------------------------------------------------------------------------------------
+
+  #refusalOf(task: TaskAssignment): TaskOutcome | undefined {
+    const state = this.#lifecycle.state;
+    if (state !== 'idle' && state !== 'running') return { type: 'released', reason: state };
+    if (this.#lifecycle.pausing) return { type: 'released', reason: 'pausing' };
+    if (this.#lifecycle.running >= this.#agent.concurrency) return { type: 'released', reason: 'busy' };
+    const withdrawn = task.capability in this.#agent.capabilities && !this.#offered.has(task.capability);
+    return withdrawn ? { type: 'released', reason: 'capability_removed' } : undefined;
+  }
+
+  #self(capability: string) {
+    const { running } = this.#lifecycle;
+    const { concurrency } = this.#agent;
+    return {
+      id: this.#cell.id,
+      name: this.#cell.name,
+      type: this.#cell.type,
+      config: this.#core.config,
+      running,
+      concurrency,
+      load: running / concurrency,
+      capabilities: [...this.#offered.keys()],
+      p50Ms: this.#metrics.p50Ms(capability),
+    };
+  }
+
+  // ---- life ------------------------------------------------------------------------------------------------------------
+
+  async #configure(change: Extract<CellSignal, { type: 'configure' }>): Promise<void> {
+    if (change.config) this.#core.config = await this.#checkedConfig(change.config);
+    if (change.capabilities) this.#offered = offeredBy(this.#agent, change.capabilities);
+    this.#emit('configured', { capabilities: [...this.#offered.keys()] });
+  }
+
+  async #checkedConfig(config: Record<string, unknown>): Promise<unknown> {
+    const checked = await validateAsync(this.#agent.config, config, 'config_invalid', 'config');
+    if (!checked.ok) throw checked.error;
+    return checked.value;
+  }
+
+  #changed(change: LifecycleChange): void {
+    this.#cell.transition(change);
+    if (change.to === 'paused') {
+      this.#gate ??= closedGate();
+      this.#emit('paused', {});
+    } else if (change.from === 'paused') {
+      this.#openUnlessHeld();
+      if (change.to === 'idle') this.#emit('resumed', {});
+    }
+  }
+
+  #openUnlessHeld(): void {
+    const { state } = this.#lifecycle;
+    if (state === 'paused' || (state === 'running' && this.#agent.deferWhileRunning)) return;
+    const gate = this.#gate;
+    this.#gate = undefined;
+    gate?.open();
+  }
+
+  #emit<Type extends AgentEventType>(type: Type, event: AgentEvents[Type]): void {
+    const handler = this.#agent.events[type];
+    if (handler === undefined) return;
+    try {
+      const done = handler(event, this.#view);
+      if (isThenable(done)) done.then(undefined, (error) => this.#core.handlerFailed(`handler of ${type}`, error));
+    } catch (error) {
+      this.#core.handlerFailed(`handler of ${type}`, error);
+    }
+  }
+
+  #emitEnd(facts: AgentEvents['task.started'], outcome: TaskOutcome): void {
+    switch (outcome.type) {
+      case 'completed':
+        this.#emit('task.completed', { ...facts, result: outcome.result, runMs: outcome.runMs });
+        break;
+      case 'failed':
+        this.#emit('task.failed', { ...facts, error: outcome.error, runMs: outcome.runMs });
+        break;
+      case 'timed_out':
+        this.#emit('task.timed_out', { ...facts, runMs: outcome.runMs });
+        break;
+      case 'cancelled':
+        this.#emit('task.cancelled', { ...facts, runMs: outcome.runMs });
+        break;
+      case 'lost':
+      case 'released':
+        break;
+      default:
+        assertNever(outcome);
+    }
+  }
+}
+
+interface Gate {
+  readonly opened: Promise<void>;
+  open(): void;
+}
+
+function closedGate(): Gate {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+/** @throws RuntimeError `unknown_capability` naming those the type has. */
+function offeredBy(agent: ResolvedAgent, names: readonly string[] | undefined): ReadonlyMap<string, Capability> {
+  const all = Object.entries(agent.capabilities);
+  if (names === undefined) return new Map(all);
+  const unknown = names.find((name) => !(name in agent.capabilities));
+  if (unknown !== undefined) {
+    const known = Object.keys(agent.capabilities);
+    throw new RuntimeError(
+      'unknown_capability',
+      `agents of type ${agent.type} have no capability "${unknown}"; they have ${known.join(', ') || 'none'}`,
+      { details: { capability: unknown, known } },
+    );
+  }
+  return new Map(all.filter(([name]) => names.includes(name)));
+}
+
+function unknownCapability(task: TaskAssignment, type: string): TaskOutcome {
+  const name = `${task.capability}@${task.version}`;
+  const error = wireError('unknown_capability', `agents of type ${type} have no capability ${name}`, {
+    capability: name,
+  });
+  return { type: 'failed', error, runMs: 0 };
+}
+
+function initFailure(error: unknown): RuntimeError {
+  if (error instanceof RuntimeError && error.code === 'config_invalid') return error;
+  const { message } = toWireError(error, 'init_failed');
+  return new RuntimeError('init_failed', `the agent could not initialise: ${message}`, { cause: error });
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

@@ -1,0 +1,119 @@
+// What handlers get: the typed view of one agent, and what is particular to a message, a task, an event.
+// Only what works is here; agents that need more (a model, an index) import it.
+
+import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
+import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
+import type { SubmitTask, TaskView } from '../../runtime/contracts/task.ts';
+
+export interface AgentLog {
+  debug(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** Timers that survive a crash of the thread and of the node. They fire as the event `timer`. */
+export interface DurableTimer {
+  /** At most one timer per key: setting it again replaces it. Resolves once it is stored. */
+  set(key: string, afterMs: number, body?: unknown): Promise<void>;
+  clear(key: string): Promise<void>;
+}
+
+/** Durable work for whichever agent offers the capability. */
+export interface TasksOfAgent {
+  /** Resolves once the task is stored. */
+  submit(task: SubmitTask): Promise<{ readonly id: string }>;
+  /** The terminal task, or the task as it is when `timeoutMs` (default 60 s) is over. */
+  result(taskId: string, options?: { readonly timeoutMs?: number }): Promise<TaskView>;
+}
+
+export interface FoundAgent {
+  readonly id: AgentId;
+  readonly name?: string;
+  readonly type?: string;
+}
+
+export interface AgentsOfAgent {
+  spawn(
+    type: string,
+    options?: { readonly name?: string; readonly config?: Record<string, unknown> },
+  ): Promise<FoundAgent>;
+  stop(id: AgentId): Promise<void>;
+  /** Live agents that offer a capability. */
+  find(capability: string): Promise<readonly FoundAgent[]>;
+}
+
+/** What every handler can use. Methods belong to the object: call them on `ctx`. */
+export interface AgentContext<State = unknown, Config = unknown> {
+  readonly id: AgentId;
+  readonly type: string;
+  readonly name: string;
+  readonly tenant: string;
+  readonly node: NodeId;
+  readonly thread: number;
+  readonly incarnation: number;
+  /** The parsed config, defaults included. A new object after each change of it. */
+  readonly config: Config;
+  /**
+   * Durable state: plain data, read-only. Assign a new value to change it. It is saved with the next completed task,
+   * by {@link save} and when the agent is drained, and is there again after a restart.
+   */
+  get state(): Readonly<State>;
+  set state(next: Readonly<State>);
+  /** Aborts when the task is cancelled or out of time; outside a task, when this incarnation ends. */
+  readonly signal: AbortSignal;
+  readonly log: AgentLog;
+  readonly timer: DurableTimer;
+  readonly tasks: TasksOfAgent;
+  readonly agents: AgentsOfAgent;
+  nowMs(): number;
+  /** Uniform in [0, 1). */
+  random(): number;
+  /** At most once, order kept per receiver. A refusal comes back as the event `undelivered`. Never throws. */
+  tell(to: AgentId, type: string, body?: unknown): void;
+  /** The same, with what became of it. */
+  tellConfirmed(to: AgentId, type: string, body?: unknown): Promise<TellResult>;
+  /** Rejects with `ask_timeout` (default 5 s), `actor_not_found`, `mailbox_full`, `target_lost`, or what the handler threw. */
+  ask(
+    to: AgentId,
+    type: string,
+    body?: unknown,
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<unknown>;
+  /** To every subscriber of a topic. Resolves once the node has taken it. */
+  publish(topic: string, type: string, body?: unknown): Promise<void>;
+  /** Messages published to the topic come to this incarnation's handlers from then on. */
+  subscribe(topic: string): Promise<void>;
+  unsubscribe(topic: string): Promise<void>;
+  /** Exactly one event `terminated` when that agent ends, in whichever way. */
+  watch(id: AgentId): Promise<void>;
+  unwatch(id: AgentId): Promise<void>;
+  /** Writes the state now. Resolves once it is stored. */
+  save(): Promise<void>;
+  /** Resolves after `delayMs`; rejects with the abort reason as soon as {@link signal} aborts. */
+  sleep(delayMs: number): Promise<void>;
+}
+
+export interface MessageContext<State = unknown, Config = unknown> extends AgentContext<State, Config> {
+  readonly message: Message;
+  /**
+   * Answers an ask; may be called later than the handler's end. False when nobody waits: a tell, or answered already.
+   * A handler may as well return the answer.
+   */
+  reply(body: unknown): boolean;
+}
+
+export interface TaskContext<State = unknown, Config = unknown> extends AgentContext<State, Config> {
+  readonly taskId: string;
+  /** From 1; grows with every try of this task. */
+  readonly attempt: number;
+  readonly capability: string;
+  readonly timeoutMs: number;
+  /** The same for all attempts: give it to tools as their idempotency key. */
+  readonly idempotencyKey: string;
+  readonly workflowId: string | undefined;
+  readonly stepKey: string | undefined;
+  readonly traceparent: string | undefined;
+  /** Shows how far this attempt is; the latest wins. Lost when the node dies. */
+  progress(progress: unknown): void;
+}

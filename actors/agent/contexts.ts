@@ -1,0 +1,330 @@
+// The objects behind the context types: one core per incarnation, one light view per message, task or event.
+
+import type { CellContext } from '../../runtime/contracts/actor.ts';
+import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
+import { RuntimeError, toWireError } from '../../runtime/contracts/errors.ts';
+import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
+import type { TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
+import type { CellRequest } from '../../runtime/contracts/wire.ts';
+import type {
+  AgentContext,
+  AgentLog,
+  AgentsOfAgent,
+  DurableTimer,
+  FoundAgent,
+  MessageContext,
+  TaskContext,
+  TasksOfAgent,
+} from './context.ts';
+import { frozen } from './state.ts';
+
+const DEFAULT_ASK_TIMEOUT_MS = 5_000;
+const DEFAULT_RESULT_TIMEOUT_MS = 60_000;
+
+/** What all contexts of one incarnation share. */
+export class AgentCore {
+  readonly cell: CellContext;
+  config: unknown;
+  /** The state was assigned since it was last handed out to be saved. */
+  dirty = false;
+  /** Handlers of messages and events that threw. */
+  handlerErrors = 0;
+  #state: unknown;
+  #ended: AbortController | undefined;
+  #hasEnded = false;
+  #log: AgentLog | undefined;
+  #timer: DurableTimer | undefined;
+  #tasks: TasksOfAgent | undefined;
+  #agents: AgentsOfAgent | undefined;
+
+  constructor(cell: CellContext, state: unknown) {
+    this.cell = cell;
+    this.#state = state;
+  }
+
+  get state(): unknown {
+    return this.#state;
+  }
+
+  set state(next: unknown) {
+    this.#state = frozen(next);
+    this.dirty = true;
+  }
+
+  /** What is restored into the next incarnation. */
+  snapshot(): unknown {
+    return { state: this.#state };
+  }
+
+  async save(): Promise<void> {
+    this.dirty = false;
+    try {
+      await this.cell.request({ type: 'agent.save', snapshot: this.snapshot() });
+    } catch (error) {
+      this.dirty = true;
+      throw error;
+    }
+  }
+
+  get ended(): AbortSignal {
+    if (this.#ended === undefined) {
+      this.#ended = new AbortController();
+      if (this.#hasEnded) this.#ended.abort(stopped());
+    }
+    return this.#ended.signal;
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+    this.#ended?.abort(stopped());
+  }
+
+  /** A handler of a message or event threw: counted and logged, and the agent lives on. */
+  handlerFailed(what: string, error: unknown): void {
+    this.handlerErrors++;
+    const { code, message, stack } = toWireError(error, 'handler_failed');
+    this.log.error(`${what} threw`, { code, error: message, ...(stack ? { stack } : {}) });
+  }
+
+  get log(): AgentLog {
+    this.#log ??= logOf(this.cell);
+    return this.#log;
+  }
+
+  get timer(): DurableTimer {
+    this.#timer ??= {
+      set: async (key, afterMs, body) => void (await this.cell.request({ type: 'timer.set', key, afterMs, body })),
+      clear: async (key) => void (await this.cell.request({ type: 'timer.clear', key })),
+    };
+    return this.#timer;
+  }
+
+  get tasks(): TasksOfAgent {
+    this.#tasks ??= {
+      submit: (task) => this.request<{ id: string }>({ type: 'task.submit', task }),
+      result: (taskId, options) =>
+        this.request<TaskView>({
+          type: 'task.result',
+          taskId,
+          timeoutMs: options?.timeoutMs ?? DEFAULT_RESULT_TIMEOUT_MS,
+        }),
+    };
+    return this.#tasks;
+  }
+
+  get agents(): AgentsOfAgent {
+    this.#agents ??= {
+      spawn: (agentType, options) => this.request<FoundAgent>({ type: 'agent.spawn', agentType, ...options }),
+      stop: async (id) => void (await this.cell.request({ type: 'agent.stop', id })),
+      find: (capability) => this.request<readonly FoundAgent[]>({ type: 'agent.find', capability }),
+    };
+    return this.#agents;
+  }
+
+  /** The answers come from our own node, which validated them. */
+  request<Answer>(request: CellRequest): Promise<Answer> {
+    return this.cell.request(request) as Promise<Answer>;
+  }
+
+  sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => {
+        cancel();
+        reject(signal.reason);
+      };
+      const cancel = this.cell.setTimer(delayMs, () => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}
+
+function stopped(): RuntimeError {
+  return new RuntimeError('agent_stopped', 'this incarnation of the agent has ended');
+}
+
+function logOf(cell: CellContext): AgentLog {
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, fields?: Record<string, unknown>): void =>
+      cell.log({ level, message, ...(fields ? { fields } : {}) });
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** The view that events, `init` and `terminate` get; base of the others. */
+export class CoreContext implements AgentContext {
+  protected readonly core: AgentCore;
+
+  constructor(core: AgentCore) {
+    this.core = core;
+  }
+
+  get id(): AgentId {
+    return this.core.cell.id;
+  }
+  get type(): string {
+    return this.core.cell.type;
+  }
+  get name(): string {
+    return this.core.cell.name;
+  }
+  get tenant(): string {
+    return this.core.cell.tenant;
+  }
+  get node(): NodeId {
+    return this.core.cell.node;
+  }
+  get thread(): number {
+    return this.core.cell.thread;
+  }
+  get incarnation(): number {
+    return this.core.cell.incarnation;
+  }
+  get config(): unknown {
+    return this.core.config;
+  }
+  get state(): Readonly<unknown> {
+    return this.core.state as Readonly<unknown>;
+  }
+  set state(next: Readonly<unknown>) {
+    this.core.state = next;
+  }
+  get signal(): AbortSignal {
+    return this.core.ended;
+  }
+  get log(): AgentLog {
+    return this.core.log;
+  }
+  get timer(): DurableTimer {
+    return this.core.timer;
+  }
+  get tasks(): TasksOfAgent {
+    return this.core.tasks;
+  }
+  get agents(): AgentsOfAgent {
+    return this.core.agents;
+  }
+
+  nowMs(): number {
+    return this.core.cell.nowMs();
+  }
+  random(): number {
+    return this.core.cell.random();
+  }
+  tell(to: AgentId, type: string, body?: unknown): void {
+    this.core.cell.tell(to, type, body);
+  }
+  tellConfirmed(to: AgentId, type: string, body?: unknown): Promise<TellResult> {
+    return this.core.cell.tellConfirmed(to, type, body);
+  }
+  ask(
+    to: AgentId,
+    type: string,
+    body?: unknown,
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<unknown> {
+    return this.core.cell.ask(to, type, body, {
+      timeoutMs: options?.timeoutMs ?? DEFAULT_ASK_TIMEOUT_MS,
+      signal: options?.signal ?? this.signal,
+    });
+  }
+  async publish(topic: string, type: string, body?: unknown): Promise<void> {
+    await this.core.cell.request({ type: 'publish', topic, messageType: type, body });
+  }
+  async subscribe(topic: string): Promise<void> {
+    await this.core.cell.request({ type: 'subscribe', topic });
+  }
+  async unsubscribe(topic: string): Promise<void> {
+    await this.core.cell.request({ type: 'unsubscribe', topic });
+  }
+  async watch(id: AgentId): Promise<void> {
+    await this.core.cell.request({ type: 'watch', id });
+  }
+  async unwatch(id: AgentId): Promise<void> {
+    await this.core.cell.request({ type: 'unwatch', id });
+  }
+  save(): Promise<void> {
+    return this.core.save();
+  }
+  sleep(delayMs: number): Promise<void> {
+    return this.core.sleep(delayMs, this.signal);
+  }
+}
+
+/** Made per message, so that a reply after an await still answers the message it was made for. */
+export class ReceivedContext extends CoreContext implements MessageContext {
+  readonly message: Message;
+  #answered = false;
+
+  constructor(core: AgentCore, message: Message) {
+    super(core);
+    this.message = message;
+  }
+
+  reply(body: unknown): boolean {
+    if (this.message.correlationId === undefined || this.#answered) return false;
+    this.#answered = true;
+    this.core.cell.reply(this.message, body);
+    return true;
+  }
+
+  /** The handler threw: who asked hears of it. */
+  refuse(error: unknown): boolean {
+    if (this.message.correlationId === undefined || this.#answered) return false;
+    this.#answered = true;
+    this.core.cell.replyError(this.message, toWireError(error, 'handler_failed'));
+    return true;
+  }
+}
+
+export class AttemptContext extends CoreContext implements TaskContext {
+  readonly #task: TaskAssignment;
+  readonly #signal: AbortSignal;
+
+  constructor(core: AgentCore, task: TaskAssignment, signal: AbortSignal) {
+    super(core);
+    this.#task = task;
+    this.#signal = signal;
+  }
+
+  override get signal(): AbortSignal {
+    return this.#signal;
+  }
+  get taskId(): string {
+    return this.#task.taskId;
+  }
+  get attempt(): number {
+    return this.#task.attempt;
+  }
+  get capability(): string {
+    return this.#task.capability;
+  }
+  get timeoutMs(): number {
+    return this.#task.timeoutMs;
+  }
+  get idempotencyKey(): string {
+    return this.#task.idempotencyKey;
+  }
+  get workflowId(): string | undefined {
+    return this.#task.workflowId;
+  }
+  get stepKey(): string | undefined {
+    return this.#task.stepKey;
+  }
+  get traceparent(): string | undefined {
+    return this.#task.traceparent;
+  }
+
+  progress(progress: unknown): void {
+    const { taskId, fence } = this.#task;
+    this.core.cell
+      .request({ type: 'task.progress', taskId, fence, progress })
+      .catch((error) => this.core.log.warn('progress was not taken', { taskId, error: toWireError(error).message }));
+  }
+}

@@ -1,0 +1,9 @@
+// The door `troupe/agents`: what a module of agents imports.
+
+export { z } from 'zod';
+export { RuntimeError, TaskError } from '../runtime/contracts/errors.ts';
+export { type Capability, type CapabilityOptions, capability } from './agent/capability.ts';
+export type { AgentContext, AgentLog, FoundAgent, MessageContext, TaskContext } from './agent/context.ts';
+export { defineAgent } from './agent/define-agent.ts';
+export type { AgentEvents, AgentEventType } from './agent/events.ts';
+export type { AgentOptions, BidderSelf, BidFunction, OnEntry } from './agent/options.ts';
