@@ -127,6 +127,10 @@ export interface Workforce {
   /** Takes a slot of the best agent for this queue, or undefined. Give it back with `release`. */
   take(queue: Queue): TakenSlot | undefined;
   release(agentId: AgentId): void;
+  /** Whether an available agent of this node serves the queue, busy or not. */
+  serves?(queue: Queue): boolean;
+  /** A task for a single agent was seen: its queue is to be among the offers from now on. */
+  mention?(queue: Queue): void;
   /** Called when a slot may have become free or a new queue is served. */
   onChange(listener: () => void): Dispose;
 }

@@ -1,0 +1,243 @@
+// The tasks part of the API: accept durably, read, cancel, wait. Starting them is the dispatcher's matter.
+
+import { agentQueue, capabilityQueue } from '../contracts/agent.ts';
+import { RuntimeError, toWireError, type WireError } from '../contracts/errors.ts';
+import { isId, type NodeId, type TaskId } from '../contracts/ids.ts';
+import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, Workforce } from '../contracts/ports.ts';
+import type { CallContext, TaskListFilter, TasksApi } from '../contracts/runtime.ts';
+import type { AgentStore, NewTask, Page, SubmitOutcome, TaskStore } from '../contracts/store.ts';
+import { type CancelReport, isTerminalTask, type SubmitTask, type TaskView } from '../contracts/task.ts';
+import { invalidInput } from '../contracts/validation.ts';
+import { Admission } from './admission.ts';
+import { Cancellation, notFound } from './cancellation.ts';
+import { type CapabilityResolver, parseCapability } from './capability-resolver.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { endsTask } from './node-chores.ts';
+import { itemKey, newTaskOf, parseSubmit, startsNow } from './submission.ts';
+import { TaskWaits } from './task-waits.ts';
+
+export interface TaskServiceConfig {
+  readonly pollMs: number;
+  readonly graceMs: number;
+  /** Open tasks of a tenant; beyond it submits are refused. */
+  readonly queueLimit: number;
+}
+
+export interface TaskServiceParts {
+  readonly store: TaskStore;
+  readonly agents: Pick<AgentStore, 'get'>;
+  readonly node: NodeId;
+  readonly dispatcher: Dispatcher;
+  readonly workforce: Workforce;
+  readonly resolver: CapabilityResolver;
+  readonly feed: EventFeed;
+  readonly bus: Bus;
+  readonly ambient: Ambient;
+  readonly config: TaskServiceConfig;
+  /** A task will be due in this long: the sweeper promotes it then. */
+  readonly onScheduled?: (inMs: number) => void;
+}
+
+interface Prepared {
+  readonly task: NewTask;
+}
+type Answer = { ok: true; task: TaskView } | { ok: false; error: WireError };
+
+const LIBRARY: CallContext = { tenant: 'default' };
+const LIST_LIMIT = 50;
+const LARGEST_LIST = 500;
+
+export class TaskService implements TasksApi {
+  readonly #parts: TaskServiceParts;
+  readonly #admission: Admission;
+  readonly #cancellation: Cancellation;
+  readonly #waits: TaskWaits;
+  readonly #unsubscribe: Dispose;
+
+  constructor(parts: TaskServiceParts) {
+    this.#parts = parts;
+    const { store, ambient, config, feed } = parts;
+    this.#admission = new Admission({ store, ambient, queueLimit: config.queueLimit, refreshMs: config.pollMs });
+    this.#cancellation = new Cancellation({ ...parts, graceMs: config.graceMs });
+    this.#waits = new TaskWaits({ ...parts, pollMs: config.pollMs });
+    this.#unsubscribe = feed.subscribe((event) => {
+      if (endsTask(event)) this.#admission.leave(event.tenant);
+    });
+  }
+
+  /** Callers that wait get their task as it is. */
+  close(): void {
+    this.#unsubscribe();
+    this.#waits.close();
+  }
+
+  async submit(submit: SubmitTask, call: CallContext = LIBRARY): Promise<TaskView> {
+    this.#refuseWhileDraining();
+    await this.#admission.admit(call.tenant);
+    try {
+      const prepared = await this.#prepare(submit, call, call.idempotencyKey);
+      return await this.#insert(prepared);
+    } catch (error) {
+      this.#admission.leave(call.tenant);
+      throw error;
+    }
+  }
+
+  async submitMany(submits: readonly SubmitTask[], call: CallContext = LIBRARY): Promise<readonly Answer[]> {
+    this.#refuseWhileDraining();
+    const prepared = await Promise.all(
+      submits.map(async (submit, index) => {
+        try {
+          await this.#admission.admit(call.tenant);
+          return await this.#prepare(submit, call, itemKey(call, index)).catch((error: unknown) => {
+            this.#admission.leave(call.tenant);
+            throw error;
+          });
+        } catch (error) {
+          return toWireError(error);
+        }
+      }),
+    );
+    // all inserts leave in one turn, so that the store's group commit takes them together
+    return Promise.all(
+      prepared.map((item): Promise<Answer> => {
+        if (!('task' in item)) return Promise.resolve({ ok: false, error: item });
+        return this.#insert(item).then(
+          (task): Answer => ({ ok: true, task }),
+          (error: unknown): Answer => {
+            this.#admission.leave(call.tenant);
+            return { ok: false, error: toWireError(error) };
+          },
+        );
+      }),
+    );
+  }
+
+  async get(id: string, call: CallContext = LIBRARY): Promise<TaskView> {
+    const task = await this.#read(id, call.tenant);
+    const [attempts, waitingFor] = await Promise.all([
+      this.#parts.store.attempts(task.id),
+      task.waitingFor ?? this.#waitingFor(task, call.tenant),
+    ]);
+    return { ...task, attempts: [...attempts], ...(waitingFor ? { waitingFor } : {}) };
+  }
+
+  async list(filter: TaskListFilter, call: CallContext = LIBRARY): Promise<Page<TaskView>> {
+    const limit = filter.limit ?? LIST_LIMIT;
+    if (!Number.isInteger(limit) || limit < 1 || limit > LARGEST_LIST) {
+      throw invalidInput('limit', `must be a whole number from 1 to ${LARGEST_LIST}`);
+    }
+    return this.#parts.store.list({ ...filter, tenant: call.tenant, limit });
+  }
+
+  async cancel(id: string, options: { graceMs?: number } = {}, call: CallContext = LIBRARY): Promise<CancelReport> {
+    return this.#cancellation.cancel(this.#taskId(id), call.tenant, options.graceMs);
+  }
+
+  async wait(
+    id: string,
+    options: { timeoutMs: number; signal?: AbortSignal },
+    call: CallContext = LIBRARY,
+  ): Promise<TaskView> {
+    if (!Number.isFinite(options.timeoutMs)) throw invalidInput('timeoutMs', 'must be a finite number of milliseconds');
+    return this.#waits.wait(id, () => this.#read(id, call.tenant), options);
+  }
+
+  #refuseWhileDraining(): void {
+    if (this.#parts.dispatcher.draining) {
+      throw new RuntimeError('draining', 'this node is draining and takes no new tasks');
+    }
+  }
+
+  async #prepare(submit: SubmitTask, call: CallContext, key: string | undefined): Promise<Prepared> {
+    const { ambient, resolver } = this.#parts;
+    const resolved = parseSubmit(submit, ambient.clock.nowMs());
+    const pinned = await resolver.resolve(resolved, call.tenant);
+    const inForce = key ?? resolved.idempotencyKey;
+    const task = newTaskOf(ambient.newId('task'), resolved, pinned, {
+      tenant: call.tenant,
+      ...(call.traceparent === undefined ? {} : { traceparent: call.traceparent }),
+      ...(inForce === undefined ? {} : { key: inForce }),
+    });
+    return { task };
+  }
+
+  /** Inserts, with the lease when a slot is free here: that saves the claim's round trip and its commit. */
+  async #insert({ task }: Prepared): Promise<TaskView> {
+    const { store, dispatcher } = this.#parts;
+    const slot = startsNow(task) ? dispatcher.reserve(task.queue) : undefined;
+    let answer: SubmitOutcome;
+    try {
+      answer = await store.submit(task, { claim: slot !== undefined });
+    } catch (error) {
+      if (slot) {
+        dispatcher.unreserve(slot);
+        dispatcher.suspectClaims();
+      }
+      throw error;
+    }
+    return this.#accepted(task, answer, slot);
+  }
+
+  #accepted(task: NewTask, answer: SubmitOutcome, slot: TakenSlot | undefined): TaskView {
+    const { dispatcher, feed, bus, onScheduled } = this.#parts;
+    const claimed = answer.outcome === 'accepted' ? answer.claimed : undefined;
+    if (answer.outcome === 'accepted') feed.publish(answer.events);
+    if (claimed) dispatcher.accept([claimed], slot);
+    else if (slot) dispatcher.unreserve(slot);
+    switch (answer.outcome) {
+      case 'mismatch':
+        throw new RuntimeError('idempotency_mismatch', 'this idempotency key was used with another body', {
+          details: { key: task.idempotency?.key },
+        });
+      case 'duplicate':
+        this.#admission.leave(task.tenant);
+        return answer.task;
+      default:
+        if (answer.task.status === 'scheduled') onScheduled?.(this.#dueInMs(task));
+        else if (!claimed) {
+          dispatcher.hint(task.queue);
+          bus.publish({ type: 'queue', queue: task.queue });
+        }
+        return answer.task;
+    }
+  }
+
+  #dueInMs({ delayMs, runAt }: NewTask): number {
+    return delayMs ?? (runAt === undefined ? 0 : Math.max(0, Date.parse(runAt) - this.#parts.ambient.clock.nowMs()));
+  }
+
+  async #read(id: string, tenant: string): Promise<TaskView> {
+    const task = await this.#parts.store.get(this.#taskId(id), tenant);
+    if (!task) throw notFound(id);
+    return task;
+  }
+
+  #taskId(id: string): TaskId {
+    if (!isId('task', id)) throw notFound(id);
+    return id;
+  }
+
+  /** Why a queued task does not start, as far as this node knows. */
+  async #waitingFor(task: TaskView, tenant: string): Promise<string | undefined> {
+    if (task.status !== 'queued' || isTerminalTask(task.status)) return undefined;
+    const { workforce, agents, resolver } = this.#parts;
+    if (task.agentId) {
+      const agent = await agents.get(task.agentId, tenant);
+      if (!agent || agent.desired === 'terminated') return 'agent_terminated';
+      if (agent.desired === 'paused') return 'agent_paused';
+      const queue = agentQueue(agent.id);
+      return workforce.offers().some((offer) => offer.queue === queue) ? undefined : 'agent_busy';
+    }
+    const { name, version } = parseCapability(task.capability);
+    const offered = workforce.offers().some(({ queue, free }) => {
+      return free > 0 && (version ? queue === capabilityQueue(name, version) : queue.startsWith(`${name}@`));
+    });
+    if (offered) return undefined;
+    const here = version !== undefined && workforce.serves?.(capabilityQueue(name, version)) === true;
+    const live = (await resolver.live(tenant)).get(name);
+    return here || (live !== undefined && (version === undefined || live >= version))
+      ? 'all_agents_busy'
+      : 'no_agent_offers_capability';
+  }
+}

@@ -1,0 +1,86 @@
+// Callers that wait for the end of a task: woken by this node's feed, by hints from others, and by a slow poll when both were lost.
+
+import type { Ambient, Bus, Dispose, EventFeed } from '../contracts/ports.ts';
+import type { TaskView } from '../contracts/task.ts';
+import { isTerminalTask } from '../contracts/task.ts';
+import { endsTask } from './node-chores.ts';
+import { pause } from './pause.ts';
+
+export interface TaskWaitsParts {
+  readonly feed: EventFeed;
+  readonly bus: Bus;
+  readonly ambient: Ambient;
+  readonly pollMs: number;
+}
+
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export class TaskWaits {
+  readonly #parts: TaskWaitsParts;
+  readonly #wakes = new Map<string, Set<() => void>>();
+  readonly #subscriptions: Dispose[];
+  readonly #closed = new AbortController();
+
+  constructor(parts: TaskWaitsParts) {
+    this.#parts = parts;
+    this.#subscriptions = [
+      parts.feed.subscribe((event) => {
+        if (endsTask(event)) this.#wake(event.stream);
+      }),
+      parts.bus.subscribe((hint) => {
+        if (hint.type === 'task-ended') this.#wake(hint.taskId);
+      }),
+    ];
+  }
+
+  /**
+   * The terminal task, or the task as it is when the time is over. Listens before it reads, so that no end falls between.
+   * Rejects with the signal's reason when that aborts, and with what `read` threw.
+   */
+  async wait(id: string, read: () => Promise<TaskView>, { timeoutMs, signal }: WaitOptions): Promise<TaskView> {
+    const { clock } = this.#parts.ambient;
+    const until = clock.monotonicMs() + Math.max(0, timeoutMs);
+    for (;;) {
+      signal?.throwIfAborted();
+      const wake = this.#listen(id, signal);
+      try {
+        const task = await read();
+        const leftMs = until - clock.monotonicMs();
+        if (isTerminalTask(task.status) || leftMs <= 0 || this.#closed.signal.aborted) return task;
+        await pause(clock, Math.min(leftMs, this.#parts.pollMs), wake.signal);
+      } finally {
+        wake.dispose();
+      }
+    }
+  }
+
+  /** Everyone who waits gets the task as it is. */
+  close(): void {
+    for (const dispose of this.#subscriptions.splice(0)) dispose();
+    this.#closed.abort();
+    for (const id of [...this.#wakes.keys()]) this.#wake(id);
+  }
+
+  #listen(id: string, signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly dispose: Dispose } {
+    const woken = new AbortController();
+    const wake = () => woken.abort();
+    const wakes = this.#wakes.get(id) ?? new Set();
+    this.#wakes.set(id, wakes.add(wake));
+    signal?.addEventListener('abort', wake, { once: true });
+    return {
+      signal: woken.signal,
+      dispose: () => {
+        signal?.removeEventListener('abort', wake);
+        wakes.delete(wake);
+        if (wakes.size === 0 && this.#wakes.get(id) === wakes) this.#wakes.delete(id);
+      },
+    };
+  }
+
+  #wake(id: string): void {
+    for (const wake of this.#wakes.get(id) ?? []) wake();
+  }
+}
