@@ -415,6 +415,23 @@ export interface DeadLetterStore {
   }): Promise<Page<DeadLetterRow>>;
 }
 
+export interface AgentTimer {
+  readonly agentId: AgentId;
+  readonly key: string;
+  readonly body: unknown;
+  /** Guards `done`: a timer that was set again in the meantime stays. */
+  readonly generation: number;
+}
+
+/** Durable timers of agents. */
+export interface AgentTimerStore {
+  set(id: AgentId, key: string, afterMs: number, body: unknown): Promise<void>;
+  clear(id: AgentId, key: string): Promise<void>;
+  /** Due timers of agents that this node owns, and the wait until the next (null: none). */
+  due(limit: number): Promise<{ readonly due: readonly AgentTimer[]; readonly nextInMs: number | null }>;
+  done(timer: AgentTimer): Promise<void>;
+}
+
 export interface Store {
   readonly kind: 'pglite' | 'postgres';
   readonly node: NodeId;
@@ -424,6 +441,7 @@ export interface Store {
   readonly events: EventStore;
   readonly leases: LeaseStore;
   readonly deadLetters: DeadLetterStore;
+  readonly agentTimers: AgentTimerStore;
   /** Round trip to the database; rejects with `store_unavailable`. */
   ping(): Promise<void>;
   /** Bytes and rows (estimates) per table. */
