@@ -1,0 +1,103 @@
+// What the node says of itself: status, readiness. Reads its parts; owns nothing but the memory of whether the backlog moves.
+
+import type { Ambient, Bus, ThreadPool } from '../contracts/ports.ts';
+import type { CallContext, SystemStatus } from '../contracts/runtime.ts';
+import type { Store } from '../contracts/store.ts';
+
+export type Phase = SystemStatus['status'];
+
+export interface StatusParts {
+  readonly store: Store;
+  readonly bus: Bus;
+  readonly pool: ThreadPool;
+  readonly ambient: Ambient;
+  readonly version: string;
+  readonly redis: boolean;
+  readonly ollama: () => Promise<'up' | 'down'>;
+  readonly agents: () => {
+    readonly byState: Readonly<Record<string, number>>;
+    readonly byType: Readonly<Record<string, number>>;
+  };
+  readonly phase: () => Phase;
+  /** Outcomes committed so far; the mark of progress. */
+  readonly committed: () => number;
+  /** Tasks that wait although a slot for them is free here. */
+  readonly startable: () => number;
+}
+
+/** A backlog that could run and does not move for this long makes the node not ready. */
+const STALLED_MS = 10_000;
+
+export class NodeStatus {
+  readonly #parts: StatusParts;
+  readonly #startedAtMs: number;
+  #databaseUp = true;
+  #progress: { readonly committed: number; readonly atMs: number };
+
+  constructor(parts: StatusParts) {
+    this.#parts = parts;
+    this.#startedAtMs = parts.ambient.clock.monotonicMs();
+    this.#progress = { committed: 0, atMs: this.#startedAtMs };
+    parts.store.onHealth((up) => {
+      this.#databaseUp = up;
+    });
+  }
+
+  async status(call: CallContext): Promise<SystemStatus> {
+    const { store, pool, ambient, version, agents, phase } = this.#parts;
+    const [nodes, tasks, tables, dependencies] = await Promise.all([
+      store.leases.nodes(),
+      store.tasks.counts(call.tenant),
+      store.sizes(),
+      this.#dependencies(),
+    ]);
+    const { byState, byType } = agents();
+    return {
+      status: phase(),
+      version,
+      node: store.node,
+      uptimeMs: Math.round(ambient.clock.monotonicMs() - this.#startedAtMs),
+      nodes,
+      threads: pool.threadStats(),
+      agents: { total: sum(byState), byState, byType },
+      tasks,
+      dependencies,
+      tables,
+    };
+  }
+
+  ready(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    const phase = this.#parts.phase();
+    const reasons = [
+      ...(phase === 'running' ? [] : [`the node is ${phase}`]),
+      ...(this.#databaseUp ? [] : ['the database does not answer']),
+      ...(this.#stalled() ? [`tasks wait and none has ended for ${STALLED_MS / 1_000} s`] : []),
+    ];
+    return { ready: reasons.length === 0, reasons };
+  }
+
+  /** Tasks wait, slots are free, and nothing was committed for a while: alive, but not working. */
+  #stalled(): boolean {
+    const { ambient, committed, startable } = this.#parts;
+    const nowMs = ambient.clock.monotonicMs();
+    const done = committed();
+    if (done !== this.#progress.committed || startable() === 0) this.#progress = { committed: done, atMs: nowMs };
+    return nowMs - this.#progress.atMs > STALLED_MS;
+  }
+
+  async #dependencies(): Promise<SystemStatus['dependencies']> {
+    const { store, bus, redis, ollama } = this.#parts;
+    const database = await store.ping().then(
+      () => ({ status: 'up' as const, detail: store.kind }),
+      () => ({ status: 'down' as const, detail: store.kind }),
+    );
+    const wakeUps = redis
+      ? { status: bus.healthy() ? ('up' as const) : ('down' as const) }
+      : { status: 'off' as const, detail: 'in-process bus' };
+    return { database, redis: wakeUps, ollama: { status: await ollama() } };
+  }
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
