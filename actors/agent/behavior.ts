@@ -17,7 +17,22 @@ import { compileHandlers, type MessageHandler } from './handlers.ts';
 import { Lifecycle, type LifecycleChange } from './lifecycle.ts';
 import type { ResolvedAgent } from './options.ts';
 import { initialState } from './state.ts';
-import { validateAsync } from './validation.ts';
+import { type Validated, validateAsync } from './validation.ts';
+
+/** What all agents of a type in a thread share. */
+export interface AgentType {
+  readonly agent: ResolvedAgent;
+  readonly handlers: ReadonlyMap<string, MessageHandler>;
+  readonly capabilities: ReadonlyMap<string, Capability>;
+}
+
+export function agentType(agent: ResolvedAgent): AgentType {
+  const handlers = new Map(compileHandlers(agent.on));
+  if (agent.bid) handlers.set(CALL_FOR_BIDS, bidHandler(agent.bid));
+  return { agent, handlers, capabilities: new Map(Object.entries(agent.capabilities)) };
+}
+
+const NO_TASKS = new ExecutionMetrics();
 
 /** One incarnation of an agent. Its states are the lifecycle's. */
 export class AgentBehavior implements CellBehavior {
@@ -26,44 +41,31 @@ export class AgentBehavior implements CellBehavior {
   readonly #core: AgentCore;
   readonly #lifecycle: Lifecycle;
   readonly #handlers: ReadonlyMap<string, MessageHandler>;
-  readonly #metrics = new ExecutionMetrics();
+  /** Made with the first task: most of ten thousand idle agents never have one. */
+  #metrics: ExecutionMetrics | undefined;
   readonly #view: CoreContext;
   #offered: ReadonlyMap<string, Capability>;
   /** Messages wait while this is set: paused, or a task runs in an agent that defers. */
   #gate: Gate | undefined;
+  #stopped = false;
 
-  constructor(agent: ResolvedAgent, cell: CellContext) {
-    this.#agent = agent;
+  constructor(type: AgentType, cell: CellContext) {
+    this.#agent = type.agent;
+    this.#handlers = type.handlers;
     this.#cell = cell;
-    this.#core = new AgentCore(cell, initialState(agent, cell.restored));
+    this.#core = new AgentCore(cell, initialState(type.agent, cell.restored), (capability) => this.#self(capability));
     this.#view = new CoreContext(this.#core);
-    this.#offered = offeredBy(agent, cell.capabilities);
-    this.#handlers = compileHandlers(agent.on, this.#core);
-    if (agent.bid) {
-      const handlers = new Map(this.#handlers);
-      handlers.set(
-        CALL_FOR_BIDS,
-        bidHandler(agent.bid, (capability) => this.#self(capability)),
-      );
-      this.#handlers = handlers;
-    }
+    this.#offered = cell.capabilities ? offeredBy(type.agent, cell.capabilities) : type.capabilities;
     this.#lifecycle = new Lifecycle({ startPaused: cell.paused, onChange: (change) => this.#changed(change) });
   }
 
-  /** Rejects, and leaves the agent in `error`, when the config does not match or `init` fails. */
-  async start(): Promise<void> {
+  /** Throws or rejects, and leaves the agent in `error`, when the config does not match or `init` fails. */
+  start(): void | Promise<void> {
     this.#lifecycle.send('initialize');
-    try {
-      this.#core.config = await this.#checkedConfig(this.#cell.config);
-      const init = this.#agent.init;
-      if (init) await this.#cell.attribute(() => init.call(this.#agent, this.#view));
-    } catch (error) {
-      const failure = initFailure(error);
-      if (this.#lifecycle.allows('crash')) this.#lifecycle.send('crash', toWireError(failure));
-      throw failure;
-    }
-    // Stopped while initialising: there is nothing to be ready for.
-    if (this.#lifecycle.state === 'initializing') this.#lifecycle.send('ready');
+    const config = validateAsync(this.#agent.config, this.#cell.config, 'config_invalid', 'config');
+    if (!('ok' in config) || !config.ok || this.#agent.init) return this.#initialise(config);
+    this.#core.config = config.value;
+    this.#lifecycle.send('ready');
   }
 
   receive(message: Message): void | Promise<void> {
@@ -116,6 +118,7 @@ export class AgentBehavior implements CellBehavior {
       return unknownCapability(task, this.#agent.type);
     const facts = { taskId: task.taskId, capability: task.capability, attempt: task.attempt };
     this.#lifecycle.send('taskStarted');
+    this.#metrics ??= new ExecutionMetrics();
     this.#metrics.started();
     if (this.#agent.deferWhileRunning) this.#gate ??= closedGate();
     this.#emit('task.started', facts);
@@ -137,22 +140,25 @@ export class AgentBehavior implements CellBehavior {
   }
 
   metrics(): AgentMetrics['execution'] {
-    return this.#metrics.report();
+    return (this.#metrics ?? NO_TASKS).report();
   }
 
+  /** Ends the incarnation. After a crash only what it holds is let go: `terminate` is not called, nothing is reported. */
   async stop(): Promise<void> {
-    if (!this.#lifecycle.allows('terminate')) return;
-    const crashed = this.#lifecycle.state === 'error';
+    const { state } = this.#lifecycle;
+    if (this.#stopped) return;
+    this.#stopped = true;
     this.#core.end();
     const terminate = this.#agent.terminate;
-    if (terminate && !crashed) {
+    if (terminate && state !== 'error' && state !== 'created') {
       try {
         await this.#cell.attribute(() => terminate.call(this.#agent, this.#view));
       } catch (error) {
         this.#core.handlerFailed('terminate', error);
       }
     }
-    if (this.#lifecycle.allows('terminate')) this.#lifecycle.send('terminate');
+    if (state !== 'error') this.#lifecycle.send('terminate');
+    this.#lifecycle.dispose();
   }
 
   // ---- messages --------------------------------------------------------------------------------------------------------
@@ -202,11 +208,27 @@ export class AgentBehavior implements CellBehavior {
       concurrency,
       load: running / concurrency,
       capabilities: [...this.#offered.keys()],
-      p50Ms: this.#metrics.p50Ms(capability),
+      p50Ms: this.#metrics?.p50Ms(capability) ?? 0,
     };
   }
 
   // ---- life ------------------------------------------------------------------------------------------------------------
+
+  async #initialise(config: Validated | Promise<Validated>): Promise<void> {
+    try {
+      const checked = await config;
+      if (!checked.ok) throw checked.error;
+      this.#core.config = checked.value;
+      await this.#cell.attribute(() => this.#agent.init?.(this.#view));
+    } catch (error) {
+      const failure = initFailure(error);
+      if (this.#lifecycle.allows('crash')) this.#lifecycle.send('crash', toWireError(failure));
+      this.#lifecycle.dispose();
+      throw failure;
+    }
+    // Stopped while initialising: there is nothing to be ready for.
+    if (this.#lifecycle.state === 'initializing') this.#lifecycle.send('ready');
+  }
 
   async #configure(change: Extract<CellSignal, { type: 'configure' }>): Promise<void> {
     if (change.config) this.#core.config = await this.#checkedConfig(change.config);
@@ -287,9 +309,7 @@ function closedGate(): Gate {
 }
 
 /** @throws RuntimeError `unknown_capability` naming those the type has. */
-function offeredBy(agent: ResolvedAgent, names: readonly string[] | undefined): ReadonlyMap<string, Capability> {
-  const all = Object.entries(agent.capabilities);
-  if (names === undefined) return new Map(all);
+function offeredBy(agent: ResolvedAgent, names: readonly string[]): ReadonlyMap<string, Capability> {
   const unknown = names.find((name) => !(name in agent.capabilities));
   if (unknown !== undefined) {
     const known = Object.keys(agent.capabilities);
@@ -299,7 +319,7 @@ function offeredBy(agent: ResolvedAgent, names: readonly string[] | undefined): 
       { details: { capability: unknown, known } },
     );
   }
-  return new Map(all.filter(([name]) => names.includes(name)));
+  return new Map(Object.entries(agent.capabilities).filter(([name]) => names.includes(name)));
 }
 
 function unknownCapability(task: TaskAssignment, type: string): TaskOutcome {

@@ -16,6 +16,7 @@ import type {
   TaskContext,
   TasksOfAgent,
 } from './context.ts';
+import type { BidderSelf } from './options.ts';
 import { frozen } from './state.ts';
 
 const DEFAULT_ASK_TIMEOUT_MS = 5_000;
@@ -29,6 +30,7 @@ export class AgentCore {
   dirty = false;
   /** Handlers of messages and events that threw. */
   handlerErrors = 0;
+  readonly #self: (capability: string) => BidderSelf;
   #state: unknown;
   #ended: AbortController | undefined;
   #hasEnded = false;
@@ -37,8 +39,9 @@ export class AgentCore {
   #tasks: TasksOfAgent | undefined;
   #agents: AgentsOfAgent | undefined;
 
-  constructor(cell: CellContext, state: unknown) {
+  constructor(cell: CellContext, state: unknown, self: (capability: string) => BidderSelf) {
     this.cell = cell;
+    this.#self = self;
     this.#state = state;
   }
 
@@ -49,6 +52,11 @@ export class AgentCore {
   set state(next: unknown) {
     this.#state = frozen(next);
     this.dirty = true;
+  }
+
+  /** What a bidder is told of itself. */
+  self(capability: string): BidderSelf {
+    return this.#self(capability);
   }
 
   /** What is restored into the next incarnation. */
@@ -272,6 +280,17 @@ export class ReceivedContext extends CoreContext implements MessageContext {
     this.#answered = true;
     this.core.cell.reply(this.message, body);
     return true;
+  }
+
+  /** What a bidding agent knows of itself. */
+  bidder(capability: string): BidderSelf {
+    return this.core.self(capability);
+  }
+
+  /** The body does not match its schema: who asked hears of it, a tell becomes a dead letter. */
+  filter(error: unknown): void {
+    if (!this.refuse(error)) this.core.cell.deadLetter(this.message, 'filtered');
+    this.core.handlerFailed(`schema of ${this.message.type}`, error);
   }
 
   /** The handler threw: who asked hears of it. */

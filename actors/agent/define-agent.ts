@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ACTOR_DEFINITION, type ActorDefinition, type ActorManifest } from '../../runtime/contracts/actor.ts';
 import type { CapabilityInfo } from '../../runtime/contracts/agent.ts';
 import { CALL_FOR_BIDS } from '../../runtime/contracts/coordination.ts';
-import { AgentBehavior } from './behavior.ts';
+import { AgentBehavior, agentType } from './behavior.ts';
 import { type AgentOptions, type ConfigSchema, type NoConfig, type ResolvedAgent, resolveAgent } from './options.ts';
 
 /**
@@ -27,6 +27,7 @@ export function defineAgent<
   Bodies extends Record<string, unknown> = Record<never, never>,
 >(options: AgentOptions<State, Schema, Bodies>): ActorDefinition {
   const agent = resolveAgent(options);
+  const type = agentType(agent);
   let manifest: ActorManifest | undefined;
   return {
     [ACTOR_DEFINITION]: true,
@@ -35,7 +36,7 @@ export function defineAgent<
       manifest ??= manifestOf(agent);
       return manifest;
     },
-    create: (cell) => new AgentBehavior(agent, cell),
+    create: (cell) => new AgentBehavior(type, cell),
   };
 }
 
