@@ -81,6 +81,11 @@ export const OPTIONS = {
     url('https', 'http').optional(),
     'key set of an identity provider, instead of a secret',
   ),
+  jwtAlgorithm: option(
+    'TROUPE_JWT_ALGORITHM',
+    z.enum(['RS256', 'PS256', 'ES256', 'EdDSA']).default('RS256'),
+    'the one signature algorithm taken from the identity provider',
+  ),
   jwtIssuer: option('TROUPE_JWT_ISSUER', z.string().min(1).default('troupe'), 'issuer a token must name'),
   jwtAudience: option('TROUPE_JWT_AUDIENCE', z.string().min(1).default('troupe'), 'audience a token must name'),
   rateLimit: option(

@@ -1,0 +1,58 @@
+// Who may do what: one table over every route. A route that is not in it does not start.
+
+import type { Principal, Role } from './auth.ts';
+
+type Allowed = 'public' | readonly Role[];
+
+const READ: Allowed = ['viewer', 'operator', 'admin', 'service'];
+const WORK: Allowed = ['operator', 'admin', 'service'];
+const ADMIN: Allowed = ['admin'];
+
+export const ACCESS: Readonly<Record<string, Allowed>> = {
+  'POST /api/agents/create': WORK,
+  'GET /api/agents/list': READ,
+  'GET /api/agents/types': READ,
+  'POST /api/agents/types/{type}/register': ADMIN,
+  'GET /api/agents/{id}': READ,
+  'PATCH /api/agents/{id}': WORK,
+  'DELETE /api/agents/{id}': ADMIN,
+  'POST /api/agents/{id}/pause': WORK,
+  'POST /api/agents/{id}/resume': WORK,
+  'POST /api/agents/{id}/messages': WORK,
+  'GET /api/agents/{id}/events': READ,
+  'POST /api/agents/tasks/submit': WORK,
+  'GET /api/agents/tasks/list': READ,
+  'GET /api/agents/tasks/{id}': READ,
+  'POST /api/agents/tasks/{id}/cancel': WORK,
+  'GET /api/agents/tasks/{id}/events': READ,
+  'POST /api/agents/workflows/create': WORK,
+  'GET /api/agents/workflows/list': READ,
+  'GET /api/agents/workflows/{id}': READ,
+  'POST /api/agents/workflows/{id}/start': WORK,
+  'POST /api/agents/workflows/{id}/cancel': WORK,
+  'GET /api/agents/workflows/{id}/events': READ,
+  'GET /api/agents/workflows/{id}/decisions': READ,
+  'GET /api/agents/status': READ,
+  'GET /api/agents/metrics': READ,
+  'GET /api/agents/tree': READ,
+  'GET /api/agents/dead-letters': READ,
+  'GET /api/agents/events': READ,
+  'POST /api/agents/initialize': ADMIN,
+  'POST /api/agents/shutdown': ADMIN,
+  'GET /metrics': READ,
+  'GET /livez': 'public',
+  'GET /readyz': 'public',
+  'GET /openapi.json': 'public',
+  'GET /docs': 'public',
+};
+
+/** What the table says of a route, e.g. `GET /api/agents/list`. Throws when it says nothing: the app must not start. */
+export function accessOf(route: string): Allowed {
+  const allowed = Object.hasOwn(ACCESS, route) ? ACCESS[route] : undefined;
+  if (allowed === undefined) throw new Error(`the access table has no entry for ${route}`);
+  return allowed;
+}
+
+export function mayCall(allowed: Allowed, principal: Principal): boolean {
+  return allowed === 'public' || allowed.includes(principal.role);
+}

@@ -1,0 +1,128 @@
+// Response shapes that the contracts know only as interfaces, for the OpenAPI page. Loose: a field more is no breach.
+
+import { z } from 'zod';
+import { agentViewSchema } from '../runtime/contracts/agent.ts';
+import { wireErrorSchema } from '../runtime/contracts/errors.ts';
+import { taskViewSchema } from '../runtime/contracts/task.ts';
+import { workflowSummarySchema } from '../runtime/contracts/workflow.ts';
+
+const page = <Item extends z.ZodType>(id: string, item: Item) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() }).meta({ id });
+const counts = z.record(z.string(), z.number());
+
+export const agentPageSchema = page('AgentPage', agentViewSchema);
+export const taskPageSchema = page('TaskPage', taskViewSchema);
+export const workflowPageSchema = page('WorkflowPage', workflowSummarySchema);
+
+export const batchSchema = z
+  .object({
+    items: z.array(
+      z.union([
+        z.object({ ok: z.literal(true), task: taskViewSchema }),
+        z.object({ ok: z.literal(false), error: wireErrorSchema }),
+      ]),
+    ),
+  })
+  .meta({ id: 'TaskBatch', description: 'An answer per task, in the order of the request.' });
+
+export const agentTypeSchema = z
+  .looseObject({
+    type: z.string(),
+    kind: z.enum(['agent', 'actor']),
+    capabilities: z.array(z.looseObject({ name: z.string(), version: z.number().int() })),
+    active: z.boolean().meta({ description: 'Whether agents of this type can be created now.' }),
+    defHash: z.string(),
+  })
+  .meta({ id: 'AgentType' });
+export const agentTypesSchema = z.object({ items: z.array(agentTypeSchema) }).meta({ id: 'AgentTypes' });
+
+export const removalSchema = z
+  .object({
+    id: z.string(),
+    mode: z.enum(['drain', 'force']),
+    tasksReassigned: z.array(z.string()),
+    messagesDeadLettered: z.number().int(),
+    afterMs: z.number(),
+  })
+  .meta({ id: 'RemovalReport' });
+
+export const tellResultSchema = z
+  .object({ outcome: z.literal('delivered'), via: z.string() })
+  .meta({ id: 'TellResult', description: 'The message is in the mailbox.' });
+export const replySchema = z.object({ reply: z.unknown() }).meta({ id: 'Reply' });
+
+export const decisionsSchema = z
+  .object({
+    items: z.array(
+      z.looseObject({
+        seq: z.number().int(),
+        at: z.string(),
+        kind: z.string(),
+        rule: z.string(),
+        chosen: z.string(),
+      }),
+    ),
+  })
+  .meta({ id: 'Decisions' });
+
+export const statusSchema = z
+  .looseObject({
+    status: z.enum(['starting', 'running', 'draining', 'stopped']),
+    version: z.string(),
+    node: z.string(),
+    uptimeMs: z.number(),
+    nodes: z.array(z.looseObject({ id: z.string(), alive: z.boolean(), draining: z.boolean() })),
+    threads: z.array(z.looseObject({ thread: z.number().int(), liveness: z.string() })),
+    agents: z.object({ total: z.number().int(), byState: counts, byType: counts }),
+    tasks: z.object({
+      byState: counts,
+      queues: z.array(z.object({ queue: z.string(), queued: z.number(), oldestMs: z.number() })),
+    }),
+    dependencies: z.record(
+      z.string(),
+      z.object({ status: z.enum(['up', 'down', 'off']), detail: z.string().optional() }),
+    ),
+    tables: z.array(z.object({ table: z.string(), rows: z.number(), bytes: z.number() })),
+  })
+  .meta({ id: 'SystemStatus' });
+
+export const metricsSchema = z
+  .object({
+    agents: z.record(z.string(), z.unknown()),
+    orchestration: z.record(z.string(), z.unknown()),
+    workflows: z.record(z.string(), z.unknown()),
+    process: counts,
+  })
+  .meta({ id: 'Metrics' });
+
+export const stateSchema = z
+  .object({ status: z.enum(['starting', 'running', 'draining', 'stopped']) })
+  .meta({ id: 'NodeState' });
+
+export const treeSchema = z
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    state: z.string(),
+    get children() {
+      return z.array(treeSchema);
+    },
+  })
+  .meta({ id: 'SupervisionTree' });
+
+export const deadLettersSchema = page(
+  'DeadLetters',
+  z.looseObject({
+    id: z.string(),
+    reason: z.string(),
+    to: z.string(),
+    from: z.string().optional(),
+    type: z.string(),
+    messageId: z.string(),
+    atMs: z.number(),
+    replays: z.number().int(),
+  }),
+);
+
+export const readySchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) }).meta({ id: 'Readiness' });
+export const liveSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Liveness' });
