@@ -1,0 +1,61 @@
+// What the coordinators of a node are given: where capabilities are served, free slots, running code to stop, and who watches.
+
+import type { Queue } from '../contracts/agent.ts';
+import type { AgentId, NodeId, TaskId, WorkflowId } from '../contracts/ids.ts';
+import type { Ambient, Bus, EventFeed, TakenSlot } from '../contracts/ports.ts';
+import type { TaskStore, WorkflowStore } from '../contracts/store.ts';
+import type { ClaimedTask } from '../contracts/task.ts';
+import type { InFlight } from './run-memory.ts';
+
+/** Pins a capability to a version or an agent. Rejects with `unknown_capability`, `actor_not_found`: then the step fails. */
+export interface CapabilityPort {
+  resolve(
+    wish: { readonly capability: string; readonly agentId?: string | undefined },
+    tenant: string,
+  ): Promise<{
+    readonly capability: string;
+    readonly version: number;
+    readonly queue: Queue;
+    readonly agentId?: AgentId;
+  }>;
+}
+
+/** Free slots of this node's agents, so that a step can be inserted with its lease (the dispatcher). */
+export interface SlotPort {
+  reserve(queue: Queue): TakenSlot | undefined;
+  unreserve(slot: TakenSlot): void;
+  accept(tasks: readonly ClaimedTask[], reserved?: TakenSlot): void;
+  /** An advance failed without an answer: it may have committed claims that nobody here runs. */
+  suspectClaims?(): void;
+}
+
+export interface Claim {
+  readonly taskId: TaskId;
+  readonly fence: number;
+  readonly node: NodeId;
+}
+
+/** Told after the commit, in order; must not throw. One `runStarted` and one `runEnded` per run that this node holds. */
+export interface RunObserver {
+  runStarted?(run: { readonly id: WorkflowId; readonly tenant: string; readonly pattern: string }): void;
+  stepStarted?(id: WorkflowId, step: InFlight): void;
+  stepEnded?(id: WorkflowId, step: InFlight, outcome: 'completed' | 'failed' | 'cancelled' | 'detached'): void;
+  /** `detached`: this node no longer owns it. */
+  runEnded?(id: WorkflowId, outcome: 'ended' | 'detached'): void;
+}
+
+export interface RunLoopParts {
+  readonly store: WorkflowStore;
+  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'cancel'>;
+  readonly node: NodeId;
+  readonly capabilities: CapabilityPort;
+  readonly slots: SlotPort;
+  /** Stops the code of attempts that a decision cancelled, on whichever node it runs. */
+  readonly stopRunning: (claims: readonly Claim[]) => void;
+  readonly observer?: RunObserver;
+  readonly feed: EventFeed;
+  readonly bus: Bus;
+  readonly ambient: Ambient;
+  /** How often mail and ownerless runs are looked for when no hint came. */
+  readonly pollMs: number;
+}

@@ -1,0 +1,106 @@
+// A run as the API shows it: the strategy's steps, filled in with what the rows of their tasks say. Pure.
+
+import type { StepView } from '../contracts/coordination.ts';
+import { type WireError, wireErrorSchema } from '../contracts/errors.ts';
+import type { WorkflowRow } from '../contracts/store.ts';
+import type { TaskView } from '../contracts/task.ts';
+import {
+  isTerminalWorkflow,
+  type WorkflowSummary,
+  type WorkflowView,
+  workflowMetricsSchema,
+} from '../contracts/workflow.ts';
+import { analyse } from './analytics.ts';
+import type { RunMemory } from './run-memory.ts';
+
+type Step = WorkflowView['tasks'][number];
+
+/** Steps in flight by the state of their task; what is scheduled for later counts as queued. */
+const BY_TASK = { scheduled: 'queued', queued: 'queued', running: 'running', waiting: 'waiting' } as const;
+
+export function summaryOf(row: WorkflowRow): WorkflowSummary {
+  const error = errorOf(row.error);
+  return {
+    id: row.id,
+    name: row.name,
+    pattern: row.pattern,
+    status: row.status,
+    stopReason: row.stopReason,
+    progress: { ...row.progress },
+    ...(error ? { error } : {}),
+    decisions: `/api/agents/workflows/${row.id}/decisions`,
+    version: row.version,
+    createdAt: row.createdAt,
+    startedAt: row.startedAt,
+    endedAt: row.endedAt,
+  };
+}
+
+export interface ViewParts {
+  readonly row: WorkflowRow & { readonly metrics: unknown };
+  readonly steps: readonly StepView[];
+  readonly tasks: readonly TaskView[];
+  readonly memory: RunMemory | null;
+  readonly nowMs: number;
+}
+
+export function viewOf({ row, steps, tasks, memory, nowMs }: ViewParts): WorkflowView {
+  const byStep = latestByStep(tasks);
+  const metrics = metricsOf(row, steps, memory, nowMs);
+  return {
+    ...summaryOf(row),
+    tasks: steps.map((step) => stepOf(step, byStep.get(step.id))),
+    ...(isTerminalWorkflow(row.status) ? { output: row.output } : {}),
+    ...(metrics ? { metrics } : {}),
+  };
+}
+
+/** Of the rounds of a step the one submitted last; ids sort by time. */
+function latestByStep(tasks: readonly TaskView[]): Map<string, TaskView> {
+  const latest = new Map<string, TaskView>();
+  for (const task of tasks) {
+    if (task.stepKey === null) continue;
+    const known = latest.get(task.stepKey);
+    if (!known || known.id < task.id) latest.set(task.stepKey, task);
+  }
+  return latest;
+}
+
+function stepOf(step: StepView, task: TaskView | undefined): Step {
+  const { dependsOn, ...own } = step;
+  const state = task && step.state === 'queued' ? stateOf(step, task) : step.state;
+  if (!task) return { ...own, dependsOn: [...dependsOn], state };
+  const result = step.result ?? (step.state === 'completed' ? task.result : undefined);
+  const error = step.error ?? (step.state === 'failed' ? task.error : undefined);
+  return {
+    ...own,
+    dependsOn: [...dependsOn],
+    state,
+    taskId: task.id,
+    attempts: task.attempt,
+    agentId: task.agentId,
+    ...(result === undefined ? {} : { result }),
+    ...(error === undefined ? {} : { error }),
+    startedAt: task.timings.startedAt,
+    endedAt: task.timings.endedAt,
+  };
+}
+
+/** A task that has ended while its coordinator has not heard of it yet still counts as running. */
+function stateOf(step: StepView, task: TaskView): Step['state'] {
+  if (task.status in BY_TASK) return BY_TASK[task.status as keyof typeof BY_TASK];
+  return step.reason === undefined ? 'running' : step.state;
+}
+
+function metricsOf(row: ViewParts['row'], steps: readonly StepView[], memory: RunMemory | null, nowMs: number) {
+  const stored = workflowMetricsSchema.safeParse(row.metrics);
+  if (stored.success) return stored.data;
+  if (!memory || isTerminalWorkflow(row.status)) return undefined;
+  const endedAtMs = Math.max(nowMs, memory.startedAtMs);
+  return analyse(steps, { startedAtMs: memory.startedAtMs, endedAtMs, timings: memory.timings });
+}
+
+function errorOf(error: unknown): WireError | undefined {
+  const parsed = wireErrorSchema.safeParse(error);
+  return parsed.success ? parsed.data : undefined;
+}
