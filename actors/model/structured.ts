@@ -1,7 +1,7 @@
 // Structured output: an answer that fits a schema, one repair turn, then a typed failure.
 
 import { z } from 'zod';
-import { RuntimeError } from '../../runtime/contracts/errors.ts';
+import { RuntimeError, TaskError } from '../../runtime/contracts/errors.ts';
 import type { Model } from './model.ts';
 import type { ChatMessage, ChatRequest } from './model-client.ts';
 
@@ -53,4 +53,17 @@ function read<Output>(text: string, schema: z.ZodType<Output>): Read<Output> {
     ok: false,
     issues: parsed.error.issues.map((issue) => `${issue.path.join('.') || '(root)'}: ${issue.message}`).join('; '),
   };
+}
+
+/**
+ * The schema that a caller gave as JSON schema.
+ * @throws TaskError `invalid_schema`
+ */
+export function schemaFromJson(schema: Record<string, unknown>): z.ZodType<unknown> {
+  try {
+    return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TaskError('invalid_schema', `schema: ${why}`, { retryable: false });
+  }
 }

@@ -1,20 +1,21 @@
 // HTML cut into passages. A quote must be a slice of the file, so text runs are taken as they stand: a block with markup inside
 // gives one passage per run that is long enough, with entities left as they are.
 
-import { Parser } from 'htmlparser2';
+import type { Parser as HtmlParser } from 'htmlparser2';
 import type { Document } from './documents.ts';
 import { add, MAX_PASSAGE_CHARS, type Passage } from './passages.ts';
 
 const SILENT = new Set(['script', 'style', 'noscript', 'template', 'svg', 'head']);
 const HEADINGS = new Set(['h1', 'h2', 'h3', 'h4', 'h5', 'h6']);
 
-export function splitHtml(document: Document): Passage[] {
+export async function splitHtml(document: Document): Promise<Passage[]> {
+  const { Parser } = await import('htmlparser2');
   const passages: Passage[] = [];
   const lineAt = lineIndex(document.text);
   let silent = 0;
   let heading: string | undefined;
   let section = '';
-  const parser: Parser = new Parser(
+  const parser: HtmlParser = new Parser(
     {
       onopentagname(name) {
         if (SILENT.has(name)) silent++;

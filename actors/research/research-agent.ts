@@ -8,7 +8,7 @@ import { defineAgent } from '../agent/define-agent.ts';
 import { fileConfig, modelConfig } from '../agent-config.ts';
 import { agentRoot, readTextFile, resolveBelow } from '../files.ts';
 import { modelSettings, sharedModel } from '../model/model.ts';
-import { askStructured } from '../model/structured.ts';
+import { askStructured, schemaFromJson } from '../model/structured.ts';
 import { breathe, share, type Work, workOf } from '../work.ts';
 import { type Corpus, kindOf, readCorpus } from './documents.ts';
 import { extract, extractionSchema } from './extract.ts';
@@ -286,7 +286,7 @@ async function extractWithModel(
     .join('\n\n')
     .slice(0, MODEL_CHARS);
   return askStructured(model, {
-    schema: schemaOf(schema),
+    schema: schemaFromJson(schema),
     messages: [
       {
         role: 'system',
@@ -297,14 +297,4 @@ async function extractWithModel(
     ],
     options: { temperature: 0, signal: ctx.signal },
   });
-}
-
-function schemaOf(schema: Record<string, unknown>): z.ZodType<unknown> {
-  try {
-    return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
-  } catch (error) {
-    throw new TaskError('invalid_schema', `schema: ${error instanceof Error ? error.message : String(error)}`, {
-      retryable: false,
-    });
-  }
 }
