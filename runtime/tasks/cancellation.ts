@@ -6,8 +6,8 @@ import type { NodeId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed } from '../contracts/ports.ts';
 import type { CancelOutcome, TaskStore } from '../contracts/store.ts';
 import type { CancelReport } from '../contracts/task.ts';
+import { reportOf } from './attempts.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { reportOf } from './dispatcher.ts';
 import { hintEnded } from './node-chores.ts';
 import { pause, settledWithin } from './pause.ts';
 

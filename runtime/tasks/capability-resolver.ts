@@ -26,7 +26,7 @@ export interface CapabilityResolver {
 }
 
 export interface CapabilityResolverParts {
-  readonly workforce: Pick<Workforce, 'offers'>;
+  readonly workforce: Pick<Workforce, 'offers' | 'serves'>;
   readonly agents: Pick<AgentStore, 'get' | 'liveCapabilities'>;
   readonly manifest: Pick<Manifest, 'entries' | 'get'>;
   readonly clock: Clock;
@@ -58,7 +58,14 @@ export function createCapabilityResolver(parts: CapabilityResolverParts): Capabi
     return fresh.live;
   };
 
-  const here = (name: string): number => Math.max(0, ...workforce.offers().map(({ queue }) => versionIn(queue, name)));
+  /** Highest version served here. Offers name only queues with a free slot, so busy ones are asked for by name. */
+  const here = (name: string): number => {
+    const offered = workforce.offers().map(({ queue }) => versionIn(queue, name));
+    const busy = capabilities(manifest).flatMap((own) =>
+      own.name === name && workforce.serves?.(capabilityQueue(name, own.version)) ? [own.version] : [],
+    );
+    return Math.max(0, ...offered, ...busy);
+  };
 
   /** Highest version in the manifest; 0: no type has such a capability. */
   const defined = (name: string): number =>

@@ -1,26 +1,16 @@
-// Keeps the free slots of this node's agents busy: claims tasks, runs them, writes their outcomes, claims again.
+// Keeps the free slots of this node's agents busy: claims tasks, has them run, claims again; drains and resumes.
 // States: stopped -> open <-> draining -> stopped. Beside them the lease: while it is in doubt nothing starts, once lost all is aborted.
-// It decides nothing about outcomes (retry-policy does) and owns no agent (the workforce does).
+// The life of one attempt is in attempts.ts, the choice of queues in claimer.ts; agents belong to the workforce.
 
 import type { Queue } from '../contracts/agent.ts';
-import { toWireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
 import type { EventStore, TaskStore } from '../contracts/store.ts';
-import {
-  type CancelEffect,
-  type CancelReport,
-  type ClaimedTask,
-  isTerminalTask,
-  type SettleTask,
-  type TaskOutcome,
-  type TaskState,
-} from '../contracts/task.ts';
+import type { CancelEffect, ClaimedTask } from '../contracts/task.ts';
+import { type AttemptCounters, Attempts, type RunningTask } from './attempts.ts';
 import { Claimer } from './claimer.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { settledWithin } from './pause.ts';
-import { judgeAttempt, releasedAfter, type Verdict } from './retry-policy.ts';
-import { settleUntilKnown } from './settler.ts';
 
 export interface DispatcherConfig {
   /** How often the store is asked when no hint came. */
@@ -33,6 +23,7 @@ export interface DispatcherConfig {
 
 export interface DispatcherParts {
   readonly store: TaskStore;
+  /** With it, the event of a commit whose answer was lost is published too. */
   readonly events?: Pick<EventStore, 'read'>;
   readonly workforce: Workforce;
   readonly runner: TaskRunner;
@@ -44,63 +35,32 @@ export interface DispatcherParts {
   readonly onScheduled?: (inMs: number) => void;
 }
 
-export interface RunningTask {
-  readonly taskId: TaskId;
-  readonly fence: number;
-  readonly attempt: number;
-  readonly capability: string;
-  readonly tenant: string;
-  readonly agentId: AgentId;
-  readonly thread: number;
-  readonly forMs: number;
-  /** `settling`: the handler is done, its outcome is being written. */
-  readonly phase: 'running' | 'settling';
-}
-
-export interface DispatcherCounters {
-  readonly started: number;
-  readonly committed: number;
-  /** Outcomes the fence refused. */
-  readonly fenced: number;
-  readonly released: number;
-}
-
-interface Entry {
-  readonly task: ClaimedTask;
-  readonly slot: TakenSlot;
-  readonly startedAtMs: number;
-  phase: 'running' | 'settling';
-  /** `give-back`: an outcome that is no success returns the task uncharged. `revoked`: the claim is gone, nothing is written. */
-  intent: 'run' | 'give-back' | 'revoked';
-  done: Promise<void>;
-}
-
+/** Share of the poll by which nodes are kept from asking in step. */
 const POLL_JITTER = 0.1;
-/** Beyond the grace: what the runner may need to abandon or kill. */
-const STOP_MARGIN_MS = 1_000;
 
 export class Dispatcher {
   readonly #parts: DispatcherParts;
   readonly #claimer: Claimer;
-  readonly #running = new Set<Entry>();
-  /** Gifts back to the store that are still being written, without a slot. */
-  readonly #returning = new Set<Promise<unknown>>();
+  readonly #attempts: Attempts;
+  readonly #orphans = new OrphanWatch();
   readonly #subscriptions: Dispose[] = [];
-  readonly #counters = { started: 0, committed: 0, fenced: 0, released: 0 };
   #state: 'stopped' | 'open' | 'draining' = 'stopped';
   #lease: 'held' | 'doubtful' | 'lost' = 'held';
-  #giveUp = new AbortController();
-  readonly #orphans = new OrphanWatch();
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#attempts = new Attempts({
+      ...parts,
+      onQueued: (queue) => this.hint(queue),
+      onFreed: () => this.#claimer.wake(),
+    });
     this.#claimer = new Claimer({
       store: parts.store,
       workforce: parts.workforce,
       ambient: parts.ambient,
       open: () => this.#isOpen(),
       start: (task, slot) => this.#start(task, slot),
-      surplus: (task) => this.#return(task, 0),
+      surplus: (task) => void this.#attempts.giveBackClaim(task),
       onUnknown: () => this.suspectClaims(),
     });
   }
@@ -110,9 +70,8 @@ export class Dispatcher {
   /** Starts claiming; after a drain it starts again. Idempotent. */
   start(): void {
     if (this.#state === 'open') return;
-    const fresh = this.#state === 'stopped';
+    if (this.#state === 'stopped') this.#attach();
     this.#state = 'open';
-    if (fresh) this.#attach();
     this.#claimer.poll();
   }
 
@@ -126,10 +85,8 @@ export class Dispatcher {
     const { clock } = this.#parts.ambient;
     const until = clock.monotonicMs() + timeoutMs;
     await settledWithin(clock, this.#claimer.idle(), timeoutMs);
-    await settledWithin(clock, this.#allDone(), Math.max(0, until - clock.monotonicMs()));
-    const left = [...this.#running];
-    await this.#giveBack(left);
-    return left.map(({ task }) => task.taskId);
+    await settledWithin(clock, this.#attempts.done(), Math.max(0, until - clock.monotonicMs()));
+    return this.#attempts.giveBack();
   }
 
   /** Ends at once: what runs is aborted, outcomes not yet written are left to the sweep. Call `drain` first for a good end. */
@@ -138,10 +95,7 @@ export class Dispatcher {
     this.#state = 'stopped';
     this.#claimer.stop();
     for (const dispose of this.#subscriptions.splice(0)) dispose();
-    this.#giveUp.abort();
-    const aborts = [...this.#running].map((entry) => this.#revoke(entry, 0));
-    const { clock } = this.#parts.ambient;
-    await settledWithin(clock, Promise.all([...aborts, this.#claimer.idle(), this.#allDone()]), STOP_MARGIN_MS);
+    await this.#attempts.abandon(0);
   }
 
   get draining(): boolean {
@@ -149,27 +103,16 @@ export class Dispatcher {
   }
 
   running(): readonly RunningTask[] {
-    const now = this.#parts.ambient.clock.monotonicMs();
-    return [...this.#running].map(({ task, slot, startedAtMs, phase }) => ({
-      taskId: task.taskId,
-      fence: task.fence,
-      attempt: task.attempt,
-      capability: task.capability,
-      tenant: task.tenant,
-      agentId: slot.agentId,
-      thread: slot.thread,
-      forMs: now - startedAtMs,
-      phase,
-    }));
+    return this.#attempts.list();
   }
 
   /** Tasks that run on one agent now. */
   runningOn(agentId: AgentId): readonly TaskId[] {
-    return [...this.#running].flatMap(({ task, slot }) => (slot.agentId === agentId ? [task.taskId] : []));
+    return this.#attempts.list().flatMap((task) => (task.agentId === agentId ? [task.taskId] : []));
   }
 
-  counters(): DispatcherCounters {
-    return { ...this.#counters };
+  counters(): AttemptCounters {
+    return this.#attempts.counters();
   }
 
   // ---- work coming in --------------------------------------------------------------------------------------------------
@@ -197,10 +140,10 @@ export class Dispatcher {
   accept(tasks: readonly ClaimedTask[], reserved?: TakenSlot): void {
     let slot = reserved;
     for (const task of tasks) {
-      const mine = slot ?? (this.#isOpen() ? this.#parts.workforce.take(task.queue) : undefined);
+      const mine = slot ?? this.reserve(task.queue);
       slot = undefined;
       if (mine) this.#start(task, mine);
-      else this.#return(task, 0);
+      else void this.#attempts.giveBackClaim(task);
     }
     if (slot) this.unreserve(slot);
   }
@@ -208,33 +151,26 @@ export class Dispatcher {
   // ---- work taken away -------------------------------------------------------------------------------------------------
 
   /** Aborts an attempt whose task was cancelled: its claim is already gone from the store. Undefined when it does not run here. */
-  async cancel(taskId: TaskId, fence: number, graceMs: number): Promise<CancelEffect | undefined> {
-    const entry = [...this.#running].find(({ task }) => task.taskId === taskId && task.fence === fence);
-    return entry ? this.#revoke(entry, graceMs) : undefined;
+  cancel(taskId: TaskId, fence: number, graceMs: number): Promise<CancelEffect | undefined> {
+    return this.#attempts.revoke(taskId, fence, graceMs);
   }
 
   /** These claims are no longer ours (cancelled elsewhere, swept, timed out): aborts them; nothing of them is written. */
-  async onLost(taskIds: readonly TaskId[]): Promise<void> {
-    const lost = new Set(taskIds);
-    const entries = [...this.#running].filter(({ task, intent }) => lost.has(task.taskId) && intent !== 'revoked');
-    await Promise.all(entries.map((entry) => this.#revokeElsewhere(entry)));
+  onLost(taskIds: readonly TaskId[]): Promise<void> {
+    return this.#attempts.revokeElsewhere(taskIds);
   }
 
   /** Asks the store which of the running claims are gone, and aborts those. */
   async checkClaims(): Promise<void> {
-    const claims = [...this.#running].flatMap(({ task, intent, phase }) =>
-      intent === 'revoked' || phase === 'settling' ? [] : [{ taskId: task.taskId, fence: task.fence }],
-    );
+    const claims = this.#attempts.claims();
     if (claims.length === 0) return;
     const lost = await this.#parts.store.lostClaims(claims);
     if (lost.length > 0) await this.onLost(lost);
   }
 
   /** Aborts what runs on this agent and gives it back uncharged. */
-  async releaseAgent(agentId: AgentId): Promise<readonly TaskId[]> {
-    const entries = [...this.#running].filter(({ slot }) => slot.agentId === agentId);
-    await this.#giveBack(entries);
-    return entries.map(({ task }) => task.taskId);
+  releaseAgent(agentId: AgentId): Promise<readonly TaskId[]> {
+    return this.#attempts.giveBack(agentId);
   }
 
   // ---- the lease -------------------------------------------------------------------------------------------------------
@@ -252,11 +188,9 @@ export class Dispatcher {
   }
 
   /** The lease is gone for good: everything is aborted and nothing is written any more. */
-  loseLease(): void {
-    if (this.#lease === 'lost') return;
+  async loseLease(): Promise<void> {
     this.#lease = 'lost';
-    this.#giveUp.abort();
-    for (const entry of this.#running) void this.#revoke(entry, this.#parts.config.graceMs);
+    await this.#attempts.abandon(this.#parts.config.graceMs);
   }
 
   /** A claim or an insert may have committed without its answer: the next checks look for it. */
@@ -266,11 +200,8 @@ export class Dispatcher {
 
   /** Gives back claims of this node that nobody here runs. Asks the store only after a claim or an insert failed. */
   async returnOrphans(): Promise<number> {
-    const orphans = await this.#orphans.find(
-      this.#parts.store,
-      [...this.#running].map(({ task }) => task),
-    );
-    await Promise.all(orphans.map((task) => this.#return(task, 0)));
+    const orphans = await this.#orphans.find(this.#parts.store, () => this.#attempts.list());
+    await Promise.all(orphans.map((task) => this.#attempts.giveBackClaim(task)));
     return orphans.length;
   }
 
@@ -280,8 +211,18 @@ export class Dispatcher {
     return this.#state === 'open' && this.#lease === 'held';
   }
 
+  /** What was claimed before the node closed goes back; closing waits for it. */
+  #start(task: ClaimedTask, slot: TakenSlot): void {
+    if (this.#isOpen()) {
+      this.#attempts.start(task, slot);
+      return;
+    }
+    this.#parts.workforce.release(slot.agentId);
+    void this.#attempts.giveBackClaim(task);
+  }
+
   #attach(): void {
-    this.#giveUp = new AbortController();
+    this.#attempts.reopen();
     const { workforce, bus, ambient, config } = this.#parts;
     this.#subscriptions.push(workforce.onChange(() => this.#claimer.wake()));
     this.#subscriptions.push(
@@ -303,200 +244,9 @@ export class Dispatcher {
   }
 
   async #onCancelHint(taskId: string): Promise<void> {
-    if (![...this.#running].some(({ task }) => task.taskId === taskId)) return;
+    if (!this.#attempts.has(taskId)) return;
     await this.checkClaims().catch((error: unknown) => {
       this.#parts.ambient.log.debug('cannot check a cancelled task; the sweeper will', { taskId, error });
     });
   }
-
-  #start(task: ClaimedTask, slot: TakenSlot): void {
-    if (!this.#isOpen()) {
-      this.#parts.workforce.release(slot.agentId);
-      void this.#return(task, 0);
-      return;
-    }
-    const { clock } = this.#parts.ambient;
-    const entry: Entry = {
-      task,
-      slot,
-      startedAtMs: clock.monotonicMs(),
-      phase: 'running',
-      intent: 'run',
-      done: Promise.resolve(),
-    };
-    this.#running.add(entry);
-    this.#counters.started += 1;
-    this.#parts.feed.notice({
-      stream: task.taskId,
-      type: 'task.started',
-      tenant: task.tenant,
-      data: {
-        attempt: task.attempt,
-        capability: task.capability,
-        agentId: slot.agentId,
-        thread: slot.thread,
-        queuedForMs: task.queuedForMs,
-      },
-    });
-    entry.done = this.#run(entry);
-  }
-
-  async #run(entry: Entry): Promise<void> {
-    const { workforce, ambient } = this.#parts;
-    try {
-      const outcome = await this.#attempt(entry);
-      entry.phase = 'settling';
-      if (entry.intent !== 'revoked') await this.#settle(entry, outcome);
-    } catch (error) {
-      ambient.log.error('a task left the dispatcher by an exception', { taskId: entry.task.taskId, error });
-    } finally {
-      this.#running.delete(entry);
-      workforce.release(entry.slot.agentId);
-      this.#claimer.wake();
-    }
-  }
-
-  /** One attempt, no longer than what is left of the task's deadline. */
-  async #attempt({ task, slot }: Entry): Promise<TaskOutcome> {
-    const timeoutMs = Math.max(1, Math.min(task.timeoutMs, task.deadlineInMs ?? task.timeoutMs));
-    try {
-      return await this.#parts.runner.runTask(
-        slot.agentId,
-        timeoutMs === task.timeoutMs ? task : { ...task, timeoutMs },
-      );
-    } catch (thrown) {
-      return { type: 'lost', error: toWireError(thrown, 'agent_crashed'), culprit: false, runMs: 0 };
-    }
-  }
-
-  async #settle(entry: Entry, outcome: TaskOutcome): Promise<void> {
-    const { task, slot } = entry;
-    const { ambient, config } = this.#parts;
-    const verdict = givenBack(entry, outcome)
-      ? givenBackVerdict(ambient.random)
-      : judgeAttempt(task, outcome, { random: ambient.random, poisonAfter: config.poisonAfter });
-    const snapshot = outcome.type === 'completed' && slot.epoch !== undefined ? outcome.snapshot : undefined;
-    await this.#write(task, verdict, {
-      agentId: slot.agentId,
-      thread: slot.thread,
-      runMs: outcome.type === 'released' ? 0 : outcome.runMs,
-      ...(snapshot === undefined || slot.epoch === undefined
-        ? {}
-        : { agentSnapshot: { id: slot.agentId, epoch: slot.epoch, snapshot } }),
-    });
-  }
-
-  /** Gives back a claim that has no slot. */
-  #return(task: ClaimedTask, delayMs: number): Promise<void> {
-    const verdict: Verdict = {
-      outcome: 'released',
-      crashed: false,
-      settlement: releasedAfter(delayMs, this.#parts.ambient.random),
-    };
-    const writing = this.#write(task, verdict, { agentId: null, thread: null, runMs: 0 }).finally(() =>
-      this.#returning.delete(writing),
-    );
-    this.#returning.add(writing);
-    return writing;
-  }
-
-  async #write(
-    task: ClaimedTask,
-    verdict: Verdict,
-    ran: Pick<SettleTask, 'agentId' | 'thread' | 'runMs' | 'agentSnapshot'>,
-  ): Promise<void> {
-    const { store, events, ambient, feed } = this.#parts;
-    const settle: SettleTask = { taskId: task.taskId, fence: task.fence, attempt: task.attempt, ...verdict, ...ran };
-    const settled = await settleUntilKnown(
-      { store, ambient, ...(events ? { events } : {}) },
-      settle,
-      task.tenant,
-      this.#giveUp.signal,
-    );
-    if (settled.type === 'committed') {
-      this.#counters.committed += 1;
-      if (verdict.outcome === 'released') this.#counters.released += 1;
-      feed.publish(settled.events);
-      this.#tell(task, settled.state, verdict);
-    } else if (settled.type === 'fenced') {
-      this.#counters.fenced += 1;
-      ambient.log.info('a late outcome was refused: the task has another owner or has ended', {
-        taskId: task.taskId,
-        fence: task.fence,
-      });
-    }
-  }
-
-  /** Hints after a commit: callers that wait on any node, the coordinator, the queue the task went back to. */
-  #tell(task: ClaimedTask, state: TaskState, { settlement }: Verdict): void {
-    const { bus, onScheduled } = this.#parts;
-    if (isTerminalTask(state)) {
-      bus.publish({ type: 'task-ended', taskId: task.taskId });
-      if (task.workflowId) bus.publish({ type: 'workflow', workflowId: task.workflowId });
-    } else if (settlement.type === 'retry') {
-      if (settlement.delayMs > 0) onScheduled?.(settlement.delayMs);
-      else {
-        this.#claimer.hint(task.queue);
-        bus.publish({ type: 'queue', queue: task.queue });
-      }
-    }
-  }
-
-  #revoke(entry: Entry, graceMs: number): Promise<CancelEffect> {
-    entry.intent = 'revoked';
-    return this.#abort(entry, graceMs);
-  }
-
-  async #abort({ task }: Entry, graceMs: number): Promise<CancelEffect> {
-    try {
-      return await this.#parts.runner.cancelTask(task.taskId, task.fence, graceMs);
-    } catch (error) {
-      this.#parts.ambient.log.warn('cannot abort an attempt', { taskId: task.taskId, error });
-      return { how: 'not_running', collateral: [] };
-    }
-  }
-
-  /** Another node took the claim away. If it was a cancel, that node waits for the report of how it went here. */
-  async #revokeElsewhere(entry: Entry): Promise<void> {
-    const { store, ambient, config } = this.#parts;
-    const { taskId, tenant } = entry.task;
-    const from = ambient.clock.monotonicMs();
-    const effect = await this.#revoke(entry, config.graceMs);
-    try {
-      const now = await store.get(taskId, tenant);
-      if (now?.status !== 'cancelled') return;
-      await store.recordCancel(reportOf(taskId, effect, ambient.clock.monotonicMs() - from));
-    } catch (error) {
-      ambient.log.warn('cannot record how a cancelled task ended', { taskId, error });
-    }
-  }
-
-  async #giveBack(entries: readonly Entry[]): Promise<void> {
-    const { graceMs } = this.#parts.config;
-    for (const entry of entries) if (entry.intent === 'run') entry.intent = 'give-back';
-    const aborts = entries.filter(({ phase }) => phase === 'running').map((entry) => this.#abort(entry, graceMs));
-    const all = Promise.all([...aborts, ...entries.map(({ done }) => done), ...this.#returning]);
-    await settledWithin(this.#parts.ambient.clock, all, graceMs + STOP_MARGIN_MS);
-  }
-
-  async #allDone(): Promise<void> {
-    while (this.#running.size + this.#returning.size > 0) {
-      await Promise.all([...[...this.#running].map(({ done }) => done), ...this.#returning]);
-    }
-  }
-}
-
-/** After the abort for a drain only a success counts; what the abort itself caused is no failure of the task. */
-function givenBack({ intent }: Entry, outcome: TaskOutcome): boolean {
-  return intent === 'give-back' && outcome.type !== 'completed' && !(outcome.type === 'lost' && outcome.culprit);
-}
-
-function givenBackVerdict(random: Ambient['random']): Verdict {
-  return { outcome: 'released', crashed: false, settlement: releasedAfter(0, random) };
-}
-
-/** How an abort went, as the answer to a cancel. */
-export function reportOf(id: TaskId, { how, collateral }: CancelEffect, afterMs: number): CancelReport {
-  const outcome = how === 'not_running' ? 'cooperative' : how;
-  return { id, outcome, afterMs: Math.round(afterMs), collateral: [...collateral] };
 }

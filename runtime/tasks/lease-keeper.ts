@@ -56,17 +56,21 @@ export class LeaseKeeper {
   }
 
   async renew(): Promise<void> {
-    if (this.state === 'lost') return;
+    if (this.#isLost()) return;
     // the lease runs from before the question: its answer may have been slow
     const askedAtMs = this.#parts.ambient.clock.monotonicMs();
     const held = await this.#parts.leases.renew();
-    if (this.state === 'lost') return;
+    if (this.#isLost()) return;
     if (!held) return this.#lose();
     this.#guard(askedAtMs);
     if (this.state === 'held') return;
     this.#state = 'held';
     this.#parts.ambient.log.info('the lease of this node is renewed; work starts again');
     this.#parts.onBack();
+  }
+
+  #isLost(): boolean {
+    return this.#state === 'lost';
   }
 
   #guard(fromMs: number): void {

@@ -20,12 +20,14 @@ export class OrphanWatch {
   }
 
   /** Claims without a runner that two checks in a row saw, so that answers still on their way are not taken for lost. */
-  async find(store: Pick<TaskStore, 'ownClaims'>, running: readonly Claim[]): Promise<readonly ClaimedTask[]> {
+  async find(store: Pick<TaskStore, 'ownClaims'>, running: () => readonly Claim[]): Promise<readonly ClaimedTask[]> {
     if (!this.#suspicious || !store.ownClaims) return [];
-    const known = new Set(running.map(keyOf));
     this.#suspicious = false;
     try {
-      const unknown = (await store.ownClaims()).filter((task) => !known.has(keyOf(task)));
+      const claims = await store.ownClaims();
+      // read after the answer: what was on its way when the question was put may run by now
+      const known = new Set(running().map(keyOf));
+      const unknown = claims.filter((task) => !known.has(keyOf(task)));
       const orphans = unknown.filter((task) => this.#seen.has(keyOf(task)));
       this.#seen = new Set(unknown.map(keyOf));
       if (unknown.length > 0) this.#suspicious = true;

@@ -13,8 +13,8 @@ export interface Chore {
   readonly retryMs?: number;
   /** Whether the first run comes at once instead of after `everyMs`. */
   readonly atStart?: boolean;
-  /** One round. May answer when it wants to run again, if that is earlier than `everyMs`. */
-  run(): Promise<void> | Promise<{ readonly nextInMs: number | null }>;
+  /** One round. An answer `{ nextInMs: number }` asks for the next round earlier than `everyMs`; any other is ignored. */
+  run(): Promise<unknown>;
 }
 
 interface Slot {
@@ -114,7 +114,7 @@ export class Sweeper {
     const { clock } = this.#ambient;
     let nextInMs = chore.everyMs;
     try {
-      const answer: unknown = await chore.run();
+      const answer = await chore.run();
       slot.failures = 0;
       nextInMs = Math.min(chore.everyMs, wantedNext(answer) ?? chore.everyMs);
     } catch (error) {
