@@ -1,0 +1,353 @@
+// The workflow and task stores in memory, with the promises that matter to coordinators: ownership, versions, an inbox that takes an
+// event once, tasks unique by step and round, fences. For unit tests and simulations; the real ones are tested by their own suite.
+
+import type { CoordinationEvent, Decision } from '../../runtime/contracts/coordination.ts';
+import { wireError } from '../../runtime/contracts/errors.ts';
+import type { NewEvent, RuntimeEvent } from '../../runtime/contracts/event.ts';
+import type { NodeId, TaskId, WorkflowId } from '../../runtime/contracts/ids.ts';
+import type {
+  Advance,
+  InboxEvent,
+  NewTask,
+  TaskStore,
+  WorkflowRow,
+  WorkflowStore,
+} from '../../runtime/contracts/store.ts';
+import { type ClaimedTask, isTerminalTask, type TaskState, type TaskView } from '../../runtime/contracts/task.ts';
+
+interface Run {
+  row: WorkflowRow;
+  metrics: unknown;
+  eventSeq: number;
+  snapshot: unknown;
+  snapshotSeq: number;
+  readonly journal: CoordinationEvent[];
+  readonly decisions: Decision[];
+  readonly inbox: Map<string, { event: CoordinationEvent; consumed: boolean }>;
+}
+
+export interface MemoryTask {
+  readonly task: NewTask;
+  state: TaskState;
+  fence: number;
+  owner: NodeId | null;
+  result: unknown;
+  error: TaskView['error'];
+  starts: number;
+}
+
+/** The database: what survives every node. */
+export class MemoryWorld {
+  readonly runs = new Map<WorkflowId, Run>();
+  readonly tasks = new Map<TaskId, MemoryTask>();
+  readonly #steps = new Set<string>();
+  readonly #keys = new Map<string, { id: WorkflowId; hash: string }>();
+  nowMs = 1_000;
+  commits = 0;
+  /** Bytes of all snapshots written so far. */
+  snapshotBytes = 0;
+  /** Makes the next advance fail without an answer: before or after it has committed. */
+  failNext: 'before' | 'after' | undefined;
+
+  at(): string {
+    return new Date(this.nowMs).toISOString();
+  }
+
+  /** What a crash of a node does once its lease is swept: its runs belong to nobody, its tasks are queued again. */
+  lose(node: NodeId): void {
+    for (const run of this.runs.values()) if (run.row.owner === node) run.row = { ...run.row, owner: null };
+    for (const task of this.tasks.values()) {
+      if (task.owner !== node || task.state !== 'running') continue;
+      task.state = 'queued';
+      task.owner = null;
+    }
+  }
+
+  claim(id: TaskId, node: NodeId): ClaimedTask | undefined {
+    const entry = this.tasks.get(id);
+    if (entry?.state !== 'queued') return undefined;
+    entry.state = 'running';
+    entry.fence += 1;
+    entry.starts += 1;
+    entry.owner = node;
+    return claimedOf(entry);
+  }
+
+  /** Transaction A: the outcome under the fence and the row in the inbox. False: fenced. */
+  settle(id: TaskId, fence: number, outcome: { result: unknown } | { fails: string }): boolean {
+    const entry = this.tasks.get(id);
+    if (entry?.state !== 'running' || entry.fence !== fence) return false;
+    this.#end(entry, 'result' in outcome ? 'completed' : 'failed', outcome);
+    return true;
+  }
+
+  #end(entry: MemoryTask, state: TaskState, outcome: { result: unknown } | { fails: string }): void {
+    entry.state = state;
+    entry.owner = null;
+    this.nowMs += 1;
+    const { workflow, id } = entry.task;
+    const base = { atMs: this.nowMs, taskId: id, agentId: null, attempts: entry.starts, startedAtMs: this.nowMs - 1 };
+    if ('result' in outcome) entry.result = outcome.result;
+    else entry.error = wireError('handler_failed', outcome.fails);
+    if (!workflow) return;
+    const step = { step: workflow.step, round: workflow.round };
+    const event: CoordinationEvent =
+      'result' in outcome
+        ? { type: 'step.completed', output: outcome.result, ...step, ...base }
+        : {
+            type: 'step.failed',
+            state: state === 'cancelled' ? 'cancelled' : 'failed',
+            error: wireError('handler_failed', outcome.fails),
+            ...step,
+            ...base,
+          };
+    this.post(workflow.id, `task:${id}`, event);
+  }
+
+  post(id: WorkflowId, eventId: string, event: CoordinationEvent): boolean {
+    const run = this.runs.get(id);
+    if (run?.row.status !== 'running' || run.inbox.has(eventId)) return run?.row.status === 'running';
+    run.inbox.set(eventId, { event: structuredClone(event), consumed: false });
+    return true;
+  }
+
+  store(node: NodeId): WorkflowStore {
+    const world = this;
+    const get = (id: WorkflowId) => world.runs.get(id);
+    const stored = (run: Run, event: NewEvent): RuntimeEvent => ({ ...event, seq: run.eventSeq++, at: world.at() });
+    return {
+      async create({ id, tenant, spec, defHash, total, idempotency }) {
+        const known = idempotency && world.#keys.get(`${tenant}/${idempotency.key}`);
+        if (known) {
+          const row = get(known.id)?.row;
+          if (row) return known.hash === idempotency.bodyHash ? { outcome: 'duplicate', row } : { outcome: 'mismatch' };
+        }
+        const row: WorkflowRow = {
+          id,
+          tenant,
+          name: spec.name,
+          pattern: spec.pattern,
+          spec: structuredClone(spec),
+          defHash,
+          status: 'created',
+          stopReason: null,
+          output: null,
+          error: null,
+          owner: null,
+          version: 1,
+          createdAt: world.at(),
+          startedAt: null,
+          endedAt: null,
+          progress: { done: 0, total },
+        };
+        world.runs.set(id, {
+          row,
+          metrics: null,
+          eventSeq: 1,
+          snapshot: null,
+          snapshotSeq: 0,
+          journal: [],
+          decisions: [],
+          inbox: new Map(),
+        });
+        if (idempotency) world.#keys.set(`${tenant}/${idempotency.key}`, { id, hash: idempotency.bodyHash });
+        world.commits += 1;
+        return { outcome: 'created', row, events: [] };
+      },
+      async start(id, tenant, seed) {
+        const run = get(id);
+        if (!run || run.row.tenant !== tenant) return { outcome: 'not_found' };
+        if (run.row.status !== 'created') return { outcome: 'wrong_state', status: run.row.status };
+        run.row = { ...run.row, status: 'running', owner: node, version: run.row.version + 1, startedAt: world.at() };
+        world.post(id, 'started', { type: 'started', atMs: world.nowMs, seed });
+        world.commits += 1;
+        return { outcome: 'started', row: run.row, events: [] };
+      },
+      async advance(advance) {
+        const fails = world.failNext;
+        world.failNext = undefined;
+        if (fails === 'before') throw Object.assign(new Error('gone'), { code: 'store_unavailable' });
+        const answer = world.#advance(node, advance, stored);
+        if (fails === 'after') throw Object.assign(new Error('gone'), { code: 'store_unavailable' });
+        return answer;
+      },
+      post: async (id, tenant, eventId, event) => get(id)?.row.tenant === tenant && world.post(id, eventId, event),
+      async inbox(ids, limit) {
+        return ids.flatMap((id) =>
+          [...(get(id)?.inbox ?? [])]
+            .filter(([, entry]) => !entry.consumed)
+            .slice(0, limit)
+            .map(([eventId, { event }]): InboxEvent => ({ workflowId: id, eventId, event: structuredClone(event) })),
+        );
+      },
+      async withMail(limit) {
+        const own = [...world.runs.values()].filter(
+          (run) =>
+            run.row.owner === node &&
+            run.row.status === 'running' &&
+            [...run.inbox.values()].some((one) => !one.consumed),
+        );
+        return own.slice(0, limit).map((run) => run.row.id);
+      },
+      async adopt(limit) {
+        const free = [...world.runs.values()].filter((run) => run.row.status === 'running' && run.row.owner === null);
+        return free.slice(0, limit).map((run) => {
+          run.row = { ...run.row, owner: node, version: run.row.version + 1 };
+          return run.row;
+        });
+      },
+      owned: async () =>
+        [...world.runs.values()].map((run) => run.row).filter((row) => row.owner === node && row.status === 'running'),
+      async load(id) {
+        const run = get(id);
+        if (!run) return null;
+        return structuredClone({ row: run.row, snapshot: run.snapshot, journal: run.journal.slice(run.snapshotSeq) });
+      },
+      async get(id, tenant) {
+        const run = get(id);
+        return run && run.row.tenant === tenant ? { ...run.row, metrics: run.metrics } : null;
+      },
+      async list({ tenant, status, pattern, limit }) {
+        const rows = [...world.runs.values()]
+          .map((run) => run.row)
+          .filter(
+            (row) =>
+              row.tenant === tenant && (!status || row.status === status) && (!pattern || row.pattern === pattern),
+          );
+        return { items: rows.slice(0, limit), nextCursor: null };
+      },
+      async decisions(id, limit, after) {
+        const all = (get(id)?.decisions ?? []).map((decision, index) => ({
+          ...decision,
+          seq: index + 1,
+          at: world.at(),
+        }));
+        return all.filter((one) => one.seq > after).slice(0, limit);
+      },
+      journal: async (id) => structuredClone(get(id)?.journal ?? []),
+      fireTimers: async () => [],
+    };
+  }
+
+  #advance(
+    node: NodeId,
+    advance: Advance,
+    stored: (run: Run, event: NewEvent) => RuntimeEvent,
+  ): Awaited<ReturnType<WorkflowStore['advance']>> {
+    const run = this.runs.get(advance.workflowId);
+    if (!run || run.row.version !== advance.version || run.row.owner !== node) return { outcome: 'conflict' };
+    this.commits += 1;
+    for (const id of advance.consumed) {
+      const entry = run.inbox.get(id);
+      if (!entry || entry.consumed) throw new Error(`${id} is read twice`);
+      entry.consumed = true;
+    }
+    run.journal.push(...structuredClone(advance.journal));
+    run.decisions.push(...structuredClone(advance.decisions));
+    if (advance.snapshot !== undefined) {
+      const text = JSON.stringify(advance.snapshot);
+      this.snapshotBytes += text.length;
+      run.snapshot = JSON.parse(text);
+      run.snapshotSeq = run.journal.length;
+    }
+    const cancelledRunning = advance.cancel.flatMap(({ step, round }) => this.#cancel(run.row.id, step, round));
+    const claimed = advance.schedule.flatMap((task, index) =>
+      this.#insert(task, advance.claim?.[index] ? node : undefined),
+    );
+    run.row = { ...run.row, version: run.row.version + 1, progress: advance.progress };
+    if (advance.end) {
+      const { status, stopReason, output, error, metrics } = structuredClone(advance.end);
+      run.metrics = metrics ?? null;
+      run.row = { ...run.row, status, stopReason, output, error: error ?? null, owner: null, endedAt: this.at() };
+    }
+    const events = advance.events.map((event) => stored(run, event));
+    return { outcome: 'committed', version: run.row.version, cancelledRunning, claimed, events };
+  }
+
+  #insert(task: NewTask, node: NodeId | undefined): ClaimedTask[] {
+    const key = `${task.workflow?.id}/${task.workflow?.step}/${task.workflow?.round}`;
+    if (this.#steps.has(key)) return [];
+    this.#steps.add(key);
+    const entry: MemoryTask = {
+      task,
+      state: 'queued',
+      fence: 0,
+      owner: null,
+      result: undefined,
+      error: undefined,
+      starts: 0,
+    };
+    this.tasks.set(task.id, entry);
+    const claim = node && this.claim(task.id, node);
+    return claim ? [claim] : [];
+  }
+
+  #cancel(id: WorkflowId, step: string, round: number) {
+    const entry = [...this.tasks.values()].find(
+      ({ task }) => task.workflow?.id === id && task.workflow.step === step && task.workflow.round === round,
+    );
+    if (!entry || isTerminalTask(entry.state)) return [];
+    const { owner, fence, state } = entry;
+    entry.state = 'cancelled';
+    entry.fence += 1;
+    entry.owner = null;
+    return state === 'running' && owner ? [{ taskId: entry.task.id, fence, node: owner }] : [];
+  }
+
+  taskStore(): Pick<TaskStore, 'byWorkflow' | 'cancel'> {
+    return {
+      byWorkflow: async (id) => [...this.tasks.values()].filter(({ task }) => task.workflow?.id === id).map(taskViewOf),
+      cancel: async (id) => {
+        const entry = this.tasks.get(id);
+        if (!entry) return { outcome: 'not_found' };
+        const { owner: node, fence, state } = entry;
+        if (isTerminalTask(state)) return { outcome: 'terminal', state };
+        this.#end(entry, 'cancelled', { fails: 'cancelled' });
+        entry.fence += 1;
+        return state === 'running' && node
+          ? { outcome: 'cancelled', wasRunning: true, node, fence, events: [] }
+          : { outcome: 'cancelled', wasRunning: false, events: [] };
+      },
+    };
+  }
+}
+
+function claimedOf({ task, fence, starts }: MemoryTask): ClaimedTask {
+  return {
+    taskId: task.id,
+    fence,
+    attempt: starts,
+    capability: task.capability,
+    version: task.version,
+    input: task.input,
+    timeoutMs: task.timeoutMs,
+    idempotencyKey: task.id,
+    tenant: task.tenant,
+    ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step } : {}),
+    queue: task.queue,
+    agentId: task.agentId ?? null,
+    maxAttempts: task.retry.maxAttempts,
+    retry: task.retry,
+    crashCount: 0,
+    priority: task.priority,
+    queuedForMs: 0,
+  };
+}
+
+function taskViewOf({ task, state, starts, result, error }: MemoryTask): TaskView {
+  return {
+    id: task.id,
+    status: state,
+    capability: task.capability,
+    priority: task.priority,
+    input: task.input,
+    ...(result === undefined ? {} : { result }),
+    ...(error === undefined ? {} : { error }),
+    attempt: starts,
+    maxAttempts: task.retry.maxAttempts,
+    agentId: null,
+    workflowId: task.workflow?.id ?? null,
+    stepKey: task.workflow?.step ?? null,
+    timings: { submittedAt: '', runAt: '', startedAt: null, endedAt: null, queueWaitMs: null, runMs: null },
+  };
+}
