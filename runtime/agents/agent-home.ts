@@ -74,11 +74,14 @@ export class AgentHome {
         type: row.type,
         tenant: row.tenant,
         supervision: entry.supervision,
-        launch: async (incarnation) => {
+        launch: async (incarnation, previous) => {
           const spec = await this.#specFor(row.id, incarnation);
-          return pool.spawn(spec, { dedicated: this.#isolationOf(row.id) === 'dedicated' });
+          // A restart in a living thread keeps the mailbox, so it goes where the mailbox is.
+          const stays = previous !== undefined && !previous.lost && previous.thread !== undefined;
+          const place = { dedicated: this.#isolationOf(row.id) === 'dedicated' };
+          return pool.spawn(spec, stays ? { ...place, thread: previous.thread } : place);
         },
-        halt: (mode, timeoutMs) => pool.stopCell(row.id, mode, timeoutMs),
+        halt: (mode, timeoutMs) => this.#halt(row.id, mode, timeoutMs),
       })
       .then(() => undefined);
     started.catch(() => undefined);
@@ -185,6 +188,23 @@ export class AgentHome {
   markSaved(id: AgentId): void {
     const resident = this.#residents.get(id);
     if (resident) resident.savedSince = true;
+  }
+
+  /** A drain leaves the agent's state behind for its next start. */
+  async #halt(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
+    const { pool, ambient } = this.#options;
+    if (mode === 'drain' && this.#residents.has(id)) {
+      const snapshot = await pool.snapshot(id).catch(() => undefined);
+      if (snapshot !== undefined && snapshot !== null) {
+        await this.save(id, snapshot).catch((error: unknown) => {
+          ambient.log.warn('the state of an agent was not saved at its stop', {
+            agent: id,
+            error: toWireError(error).message,
+          });
+        });
+      }
+    }
+    await pool.stopCell(id, mode, timeoutMs);
   }
 
   #isolationOf(id: AgentId): AgentRow['isolation'] {

@@ -11,7 +11,11 @@ export interface SupervisedAgent {
   readonly type: string;
   readonly tenant: string;
   readonly supervision: ResolvedSupervision;
-  launch(incarnation: number): Promise<{ readonly thread: number }>;
+  /** `previous`: where the incarnation before ran, and whether it was lost with its thread. */
+  launch(
+    incarnation: number,
+    previous: { readonly thread: number | undefined; readonly lost: boolean } | undefined,
+  ): Promise<{ readonly thread: number }>;
   halt(mode: 'drain' | 'stop', timeoutMs: number): Promise<void>;
 }
 

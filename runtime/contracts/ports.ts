@@ -2,7 +2,7 @@
 
 import type { ManifestEntry } from './actor.ts';
 import type { Queue } from './agent.ts';
-import type { DeadLetter, TellResult } from './envelope.ts';
+import type { DeadLetter, Protocol, TellResult } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { NewEvent, RuntimeEvent } from './event.ts';
 import type { AgentId, NewId, TaskId } from './ids.ts';
@@ -71,7 +71,8 @@ export interface ThreadPool {
     to: AgentId,
     type: string,
     body: unknown,
-    options?: { readonly from?: AgentId; readonly traceparent?: string },
+    /** `protocol`: what the message says of how it was sent; default `direct`. */
+    options?: { readonly from?: AgentId; readonly traceparent?: string; readonly protocol?: Protocol },
   ): Promise<TellResult>;
   ask(
     to: AgentId,
@@ -109,6 +110,10 @@ export interface ThreadPoolOptions {
   readonly spawnTimeoutMs: number;
   /** Answers `CellContext.request`. */
   readonly onRequest: (cell: AgentId, request: CellRequest) => Promise<unknown>;
+  /** Told when `resize` has moved a cell: same incarnation, another thread. */
+  readonly onMoved?: (cell: AgentId, from: number, to: number) => void;
+  /** Environment of the threads, beside NODE_ENV, TZ and TMPDIR. They see nothing else of the process environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 // ---- who can do what -------------------------------------------------------------------------------------------------------

@@ -127,6 +127,8 @@ export interface TaskStore {
       readonly aborted: readonly { readonly taskId: TaskId; readonly fence: number; readonly node: NodeId }[];
     } & Committed
   >;
+  /** Queues of single agents (`agent:...`) that hold runnable tasks, at most 1,000. */
+  pinnedQueues(): Promise<readonly Queue[]>;
   /** Dead task back to the queue with its attempts reset (admin). */
   redrive(id: TaskId, tenant: string): Promise<boolean>;
   get(id: TaskId, tenant: string): Promise<TaskView | null>;
@@ -378,7 +380,12 @@ export interface LeaseStore {
     readonly host: string;
     readonly pid: number;
     readonly leaseMs: number;
-    readonly manifest: readonly { readonly type: string; readonly defHash: string }[];
+    /** What this node can run. `capabilities` feed {@link AgentStore.liveCapabilities}: without them its agents offer none there. */
+    readonly manifest: readonly {
+      readonly type: string;
+      readonly defHash: string;
+      readonly capabilities?: readonly { readonly name: string; readonly version: number }[];
+    }[];
     readonly reclaimAll: boolean;
   }): Promise<void>;
   /** False: the lease had expired and been swept; this incarnation must end. */

@@ -21,18 +21,21 @@ export interface StatusParts {
   readonly phase: () => Phase;
   /** Outcomes committed so far; the mark of progress. */
   readonly committed: () => number;
-  /** Tasks that wait although a slot for them is free here. */
-  readonly startable: () => number;
+  /** Whether tasks wait although a slot for them is free here. Asks the store. */
+  readonly startable: () => Promise<boolean>;
 }
 
 /** A backlog that could run and does not move for this long makes the node not ready. */
 const STALLED_MS = 10_000;
+/** The backlog is looked at when somebody asks for readiness, at most this often. */
+const LOOK_EVERY_MS = 2_000;
 
 export class NodeStatus {
   readonly #parts: StatusParts;
   readonly #startedAtMs: number;
   #databaseUp = true;
   #progress: { readonly committed: number; readonly atMs: number };
+  #backlog = { waits: false, lookedAtMs: Number.NEGATIVE_INFINITY };
 
   constructor(parts: StatusParts) {
     this.#parts = parts;
@@ -78,11 +81,23 @@ export class NodeStatus {
 
   /** Tasks wait, slots are free, and nothing was committed for a while: alive, but not working. */
   #stalled(): boolean {
-    const { ambient, committed, startable } = this.#parts;
+    const { ambient, committed } = this.#parts;
     const nowMs = ambient.clock.monotonicMs();
+    this.#look(nowMs);
     const done = committed();
-    if (done !== this.#progress.committed || startable() === 0) this.#progress = { committed: done, atMs: nowMs };
+    if (done !== this.#progress.committed || !this.#backlog.waits) this.#progress = { committed: done, atMs: nowMs };
     return nowMs - this.#progress.atMs > STALLED_MS;
+  }
+
+  #look(nowMs: number): void {
+    if (nowMs - this.#backlog.lookedAtMs < LOOK_EVERY_MS) return;
+    this.#backlog.lookedAtMs = nowMs;
+    this.#parts.startable().then(
+      (waits) => {
+        this.#backlog.waits = waits;
+      },
+      () => undefined,
+    );
   }
 
   async #dependencies(): Promise<SystemStatus['dependencies']> {

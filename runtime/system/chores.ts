@@ -1,0 +1,59 @@
+// What a node does again and again, gathered from its parts for the one loop that does it.
+
+import type { AgentHome } from '../agents/agent-home.ts';
+import type { NodeWorkforce } from '../agents/workforce.ts';
+import type { Config } from '../config.ts';
+import type { Ambient, Bus, EventFeed } from '../contracts/ports.ts';
+import type { Store } from '../contracts/store.ts';
+import type { Dispatcher } from '../tasks/dispatcher.ts';
+import type { LeaseKeeper } from '../tasks/lease-keeper.ts';
+import { nodeChores } from '../tasks/node-chores.ts';
+import type { Chore } from '../tasks/sweeper.ts';
+import type { WorkflowService } from '../workflows/workflow-service.ts';
+import type { AgentTimers } from './agent-timers.ts';
+
+export interface ChoreParts {
+  readonly store: Store;
+  readonly dispatcher: Dispatcher;
+  readonly lease: LeaseKeeper;
+  readonly home: AgentHome;
+  readonly workforce: NodeWorkforce;
+  readonly workflows: WorkflowService;
+  readonly timers: AgentTimers;
+  readonly feed: EventFeed;
+  readonly bus: Bus;
+  readonly ambient: Ambient;
+  readonly config: Config;
+}
+
+const OBSERVE_MS = 1_000;
+const RETAIN_MS = 3_600_000;
+
+export function systemChores(parts: ChoreParts): readonly Chore[] {
+  const { store, home, lease, config, feed, timers, workforce } = parts;
+  const { pollMs } = config;
+  const lost = (nodes: readonly string[]): void => {
+    for (const node of nodes) feed.notice({ stream: node, type: 'node.lost', tenant: 'default', data: {} });
+    void parts.workflows.poll();
+  };
+  return [
+    lease.chore(),
+    ...nodeChores({ ...parts, config, onNodesLost: lost }),
+    { name: 'agent-states', everyMs: OBSERVE_MS, run: () => home.flushObserved() },
+    { name: 'agent-commands', everyMs: pollMs, run: () => home.followCommands() },
+    { name: 'agent-adoption', everyMs: pollMs, run: async () => void (await home.adopt()) },
+    { name: 'agent-timers', everyMs: pollMs, run: () => timers.fire() },
+    { name: 'pinned-queues', everyMs: pollMs, run: () => mentionPinned(store, workforce) },
+    {
+      name: 'retention',
+      everyMs: RETAIN_MS,
+      run: async () => void (await store.retain({ historyDays: config.historyDays })),
+    },
+  ];
+}
+
+/** Queues of single agents that hold tasks: the dispatcher offers only those. */
+async function mentionPinned(store: Store, workforce: NodeWorkforce): Promise<void> {
+  if (workforce.usage().slots === 0) return;
+  workforce.setMentioned(await store.tasks.pinnedQueues());
+}
