@@ -40,9 +40,11 @@ async function handle(
   task: TaskAssignment,
   signal: AbortSignal,
 ): Promise<unknown> {
-  signal.throwIfAborted();
-  const input = await validateAsync(capability.input, task.input, 'invalid_input', 'input');
+  const checked = validateAsync(capability.input, task.input, 'invalid_input', 'input');
+  const input = 'ok' in checked ? checked : await checked;
   if (!input.ok) throw input.error;
+  // Last moment before the handler: one that only listens for `abort` would never hear of an earlier one.
+  signal.throwIfAborted();
   const ctx = new AttemptContext(core, task, signal);
   const result = await core.cell.attribute(() => capability.handle(input.value, ctx));
   const output = await validateAsync(capability.output, result, 'invalid_output', 'result');
