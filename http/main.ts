@@ -9,7 +9,7 @@ import { createLogger } from '../runtime/observe/logger.ts';
 import { createApp } from './app.ts';
 import { type Authenticate, createTokenAuthenticator, mintToken, type Role } from './auth.ts';
 import { hostClock } from './host.ts';
-import { resolveSecret } from './secret.ts';
+import { checkSecret, resolveSecret } from './secret.ts';
 import { type HttpServer, startServer } from './server.ts';
 import { packageVersion } from './version.ts';
 
@@ -40,8 +40,10 @@ export interface NodeOptions {
 export async function startNode(options: NodeOptions = {}): Promise<RunningNode> {
   const config = resolveConfig(options.config, options.env ?? process.env);
   const log = createLogger(config);
-  const secret = config.jwksUrl === undefined ? resolveSecret(config) : undefined;
+  if (config.jwksUrl === undefined) checkSecret(config);
   const runtime = await createTroupe(config);
+  // Only now: opening the store proved that the data folder is ours to write to.
+  const secret = config.jwksUrl === undefined ? resolveSecret(config) : undefined;
   const closing = new AbortController();
   let askExit = (): void => {};
   const exitAsked = new Promise<void>((resolve) => {

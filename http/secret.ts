@@ -17,14 +17,18 @@ type SecretConfig = Pick<Config, 'host' | 'dataDir' | 'jwtSecret'>;
  * @throws RuntimeError `config_invalid` when none is configured and the server would be reachable from other machines.
  */
 export function resolveSecret(config: SecretConfig): string {
-  if (config.jwtSecret !== undefined) return config.jwtSecret;
-  if (!isLoopback(config.host))
+  checkSecret(config);
+  return config.jwtSecret ?? readMadeSecret(config.dataDir) ?? makeSecret(config.dataDir);
+}
+
+/** The check alone, before anything is opened or written. */
+export function checkSecret(config: SecretConfig): void {
+  if (config.jwtSecret === undefined && !isLoopback(config.host))
     throw new RuntimeError(
       'config_invalid',
       `TROUPE_HOST=${config.host} is reachable from other machines: set TROUPE_JWT_SECRET (32 characters or more) or TROUPE_JWKS_URL`,
       { details: { key: 'jwtSecret', variable: 'TROUPE_JWT_SECRET' } },
     );
-  return readMadeSecret(config.dataDir) ?? makeSecret(config.dataDir);
 }
 
 /** The secret that an earlier start made in this folder, if there is one. */

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+// The command `troupe`: reads the command line, runs one command, turns failures into one line and an exit code.
+
+import { Command, CommanderError } from 'commander';
+import { addAgentsCommand } from './commands/agents.ts';
+import { addConfigCommand } from './commands/config.ts';
+import { addDemoCommand } from './commands/demo.ts';
+import { exitCodeOf, failureText } from './commands/failure.ts';
+import { addMigrateCommand } from './commands/migrate.ts';
+import { addStartCommand } from './commands/start.ts';
+import { addStatusCommand } from './commands/status.ts';
+import { addTaskCommand } from './commands/task.ts';
+import { addTokenCommand } from './commands/token.ts';
+import { addWorkflowCommand } from './commands/workflow.ts';
+import { packageVersion } from './version.ts';
+
+const program = new Command('troupe')
+  .description('Supervised agents in worker threads, durable tasks and workflows, a REST API.')
+  .version(packageVersion())
+  .showSuggestionAfterError()
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'troupe: ')) });
+
+for (const add of [
+  addStartCommand,
+  addDemoCommand,
+  addTokenCommand,
+  addStatusCommand,
+  addAgentsCommand,
+  addTaskCommand,
+  addWorkflowCommand,
+  addMigrateCommand,
+  addConfigCommand,
+])
+  add(program);
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode;
+  } else {
+    process.stderr.write(`${failureText(error, process.argv.includes('--json'))}\n`);
+    process.exitCode = exitCodeOf(error);
+  }
+}

@@ -1,0 +1,73 @@
+// `troupe start`: serves the API until it is told to end. Under a parent process that restarts the node when it dies, unless --no-parent.
+
+import type { Command } from 'commander';
+import { resolveConfig } from '../../runtime/config.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { RunningNode } from '../main.ts';
+import { checkSecret } from '../secret.ts';
+import { configInput, withConfigOptions } from './config-options.ts';
+
+interface StartFlags extends Record<string, unknown> {
+  readonly parent: boolean;
+}
+
+const LEFTOVER_MS = 2_000;
+
+export function addStartCommand(program: Command): void {
+  withConfigOptions(program.command('start'))
+    .description('serve the API')
+    .option('--no-parent', 'run the node in this process, without one that restarts it')
+    .option('--json', 'log JSON lines (the same as --log-format json)')
+    .action(async (flags: StartFlags) => {
+      const input = { ...configInput(flags), ...(flags.json ? { logFormat: 'json' as const } : {}) };
+      // A bad option is said once, by the outer process.
+      const config = resolveConfig(input, process.env);
+      if (config.jwksUrl === undefined) checkSecret(config);
+      process.exitCode = flags.parent ? await underParent() : await serve(input);
+    });
+}
+
+async function underParent(): Promise<number> {
+  const { runUnderParent } = await import('../parent.ts');
+  return runUnderParent({ args: [...process.argv.slice(1), '--no-parent'] });
+}
+
+async function serve(input: Parameters<typeof resolveConfig>[0] & object): Promise<number> {
+  const { startNode } = await import('../main.ts');
+  const node = await startNode({ config: input });
+  announce(node);
+  const ended = await Promise.race([signalled(), node.exitAsked.then(() => 'asked' as const)]);
+  node.log.info('stopping', { because: ended });
+  await node.stop();
+  // Nothing should be left; if something is, it must not keep a stopped node alive.
+  setTimeout(() => process.exit(), LEFTOVER_MS).unref();
+  return EXIT.ok;
+}
+
+/** One line when the port is open, and how to get in. */
+function announce({ url, config, log }: RunningNode): void {
+  const ready = `troupe listening on ${url}`;
+  process.stdout.write(
+    config.logFormat === 'json' ? `${JSON.stringify({ level: 'info', msg: ready, url })}\n` : `${ready}\n`,
+  );
+  if (config.jwksUrl !== undefined) {
+    log.info('tokens come from the identity provider', { jwksUrl: config.jwksUrl, issuer: config.jwtIssuer });
+    return;
+  }
+  const folder = config.jwtSecret === undefined && config.dataDir !== '.troupe' ? ` --data-dir ${config.dataDir}` : '';
+  log.info(`get a token with: npx troupe token --role operator${folder}`, { docs: `${url}/docs` });
+}
+
+/** The first SIGTERM or SIGINT drains; a second one ends at once. */
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let count = 0;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        count++;
+        if (count > 1) process.exit(EXIT.failure);
+        resolve(signal);
+      });
+    }
+  });
+}
