@@ -6,8 +6,8 @@ import type { AgentState } from '../../runtime/contracts/agent.ts';
 import type { Message } from '../../runtime/contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime/contracts/errors.ts';
 import type { CellSignal } from '../../runtime/contracts/wire.ts';
+import type { ResolvedActor } from './actor-options.ts';
 import { bindCell, eventOf } from './actor-port.ts';
-import type { ResolvedActor } from './define-actor.ts';
 import { Lifecycle } from './lifecycle.ts';
 
 type LogicEvent = EventFromLogic<AnyActorLogic>;
@@ -54,7 +54,7 @@ export class LogicBehavior implements CellBehavior {
       const { message } = toWireError(failure);
       const error = new RuntimeError('init_failed', `the actor could not start: ${message}`, { cause: failure });
       this.#lifecycle.send('crash', toWireError(error));
-      this.#lifecycle.dispose();
+      this.#end();
       throw error;
     }
     this.#actor = actor;
@@ -101,14 +101,12 @@ export class LogicBehavior implements CellBehavior {
   }
 
   stop(): void {
-    const ended = this.#actor === undefined;
-    const { state } = this.#lifecycle;
-    if (state === 'terminated') return;
-    this.#actor?.stop();
+    const actor = this.#actor;
     this.#actor = undefined;
-    if (state !== 'error') this.#lifecycle.send('terminate');
-    if (!ended || state === 'created') this.#lifecycle.dispose();
-    this.#release();
+    // XState tells observers of `complete` at a stop, too: by then this is no longer its actor.
+    actor?.stop();
+    if (this.#lifecycle.allows('terminate') && this.#lifecycle.state !== 'error') this.#lifecycle.send('terminate');
+    this.#end();
   }
 
   #create(): Actor<AnyActorLogic> {
@@ -137,13 +135,22 @@ export class LogicBehavior implements CellBehavior {
   #crashed(error: unknown): void {
     const wire = toWireError(error, 'agent_crashed');
     if (this.#lifecycle.allows('crash')) this.#lifecycle.send('crash', wire);
+    this.#end();
     this.#cell.fail(wire);
   }
 
   #finished(): void {
     const output: unknown = this.#actor?.getSnapshot().output;
     if (this.#lifecycle.allows('terminate')) this.#lifecycle.send('terminate');
+    this.#end();
     this.#cell.done(output);
+  }
+
+  /** Nothing is sent to the logic any more; messages that were held go nowhere, as the cell has ended. */
+  #end(): void {
+    this.#actor = undefined;
+    this.#lifecycle.dispose();
+    this.#release();
   }
 
   #release(): void {
