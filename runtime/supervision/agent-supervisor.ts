@@ -294,7 +294,9 @@ export class SupervisedAgent {
 
   #halt(stop: { readonly mode: 'drain' | 'stop'; readonly timeoutMs: number }, scope: AnyScope): void {
     this.#haltTimer(stop.timeoutMs + HALT_MARGIN_MS, scope);
-    const halted = () => scope.self.send({ type: 'agent.halted' });
+    const halted = () => {
+      if (this.phase === 'stopping') scope.self.send({ type: 'agent.halted' });
+    };
     settle(() => this.spec.halt(stop.mode, stop.timeoutMs)).then(halted, (error: unknown) => {
       this.#ambient.log.warn('an agent did not stop cleanly', { agent: this.spec.id, error: String(error) });
       halted();

@@ -21,7 +21,8 @@ export function nextBackoff(
 ): { readonly delayMs: number; readonly state: BackoffState } {
   const calm = at.nowMs - previous.lastAtMs >= backoff.resetAfterMs;
   const attempts = calm ? 0 : previous.attempts;
-  const base = Math.min(backoff.maxMs, backoff.minMs * backoff.factor ** attempts);
+  // `factor ** attempts` becomes infinite in time, and 0 times that is no number.
+  const base = backoff.minMs === 0 ? 0 : Math.min(backoff.maxMs, backoff.minMs * backoff.factor ** attempts);
   const delayMs = Math.round(base * (1 + backoff.jitter * (2 * at.random - 1)));
   return { delayMs, state: { attempts: attempts + 1, lastAtMs: at.nowMs + delayMs } };
 }
