@@ -1,20 +1,20 @@
 // The tasks part of the API: accept durably, read, cancel, wait. Starting them is the dispatcher's matter.
 
-import { agentQueue, capabilityQueue } from '../contracts/agent.ts';
 import { RuntimeError, toWireError, type WireError } from '../contracts/errors.ts';
 import { isId, type NodeId, type TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, Workforce } from '../contracts/ports.ts';
 import type { CallContext, TaskListFilter, TasksApi } from '../contracts/runtime.ts';
-import type { AgentStore, NewTask, Page, SubmitOutcome, TaskStore } from '../contracts/store.ts';
-import { type CancelReport, isTerminalTask, type SubmitTask, type TaskView } from '../contracts/task.ts';
+import type { AgentStore, EventStore, NewTask, Page, SubmitOutcome, TaskStore } from '../contracts/store.ts';
+import type { CancelReport, SubmitTask, TaskView } from '../contracts/task.ts';
 import { invalidInput } from '../contracts/validation.ts';
 import { Admission } from './admission.ts';
 import { Cancellation, notFound } from './cancellation.ts';
-import { type CapabilityResolver, parseCapability } from './capability-resolver.ts';
+import type { CapabilityResolver } from './capability-resolver.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { endsTask } from './node-chores.ts';
 import { itemKey, newTaskOf, parseSubmit, startsNow } from './submission.ts';
 import { TaskWaits } from './task-waits.ts';
+import { waitingReason } from './waiting-reason.ts';
 
 export interface TaskServiceConfig {
   readonly pollMs: number;
@@ -26,6 +26,8 @@ export interface TaskServiceConfig {
 export interface TaskServiceParts {
   readonly store: TaskStore;
   readonly agents: Pick<AgentStore, 'get'>;
+  /** Knows the queue of a task; used to say why one waits. */
+  readonly events: Pick<EventStore, 'read'>;
   readonly node: NodeId;
   readonly dispatcher: Dispatcher;
   readonly workforce: Workforce;
@@ -220,24 +222,7 @@ export class TaskService implements TasksApi {
 
   /** Why a queued task does not start, as far as this node knows. */
   async #waitingFor(task: TaskView, tenant: string): Promise<string | undefined> {
-    if (task.status !== 'queued' || isTerminalTask(task.status)) return undefined;
-    const { workforce, agents, resolver } = this.#parts;
-    if (task.agentId) {
-      const agent = await agents.get(task.agentId, tenant);
-      if (!agent || agent.desired === 'terminated') return 'agent_terminated';
-      if (agent.desired === 'paused') return 'agent_paused';
-      const queue = agentQueue(agent.id);
-      return workforce.offers().some((offer) => offer.queue === queue) ? undefined : 'agent_busy';
-    }
-    const { name, version } = parseCapability(task.capability);
-    const offered = workforce.offers().some(({ queue, free }) => {
-      return free > 0 && (version ? queue === capabilityQueue(name, version) : queue.startsWith(`${name}@`));
-    });
-    if (offered) return undefined;
-    const here = version !== undefined && workforce.serves?.(capabilityQueue(name, version)) === true;
-    const live = (await resolver.live(tenant)).get(name);
-    return here || (live !== undefined && (version === undefined || live >= version))
-      ? 'all_agents_busy'
-      : 'no_agent_offers_capability';
+    if (task.status !== 'queued') return undefined;
+    return waitingReason(this.#parts, task, tenant);
   }
 }

@@ -194,6 +194,11 @@ export class FakeTaskStore implements TaskStore {
     return { aborted: [], events: [] };
   }
 
+  async pinnedQueues(): Promise<readonly string[]> {
+    const queued = [...this.table.rows.values()].filter(({ state }) => state === 'queued');
+    return [...new Set(queued.map(({ task }) => task.queue).filter((queue) => queue.startsWith('agent:')))];
+  }
+
   async redrive(): Promise<boolean> {
     return false;
   }
@@ -322,7 +327,7 @@ export class FakeTaskStore implements TaskStore {
       type: type as RuntimeEvent['type'],
       tenant: row.task.tenant,
       at: this.#at(),
-      data: {},
+      data: type === 'task.accepted' ? { queue: row.task.queue } : {},
     };
   }
 

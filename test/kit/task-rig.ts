@@ -61,6 +61,7 @@ export function taskRig(options: RigOptions = {}): TaskRig {
   const service = new TaskService({
     store,
     agents,
+    events: { read: async (stream) => events.filter((event) => event.stream === stream) },
     node,
     dispatcher,
     workforce,
