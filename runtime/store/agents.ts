@@ -1,0 +1,390 @@
+// Agents in the database: specification and desired state by compare and swap, observed state as a roll-up, snapshots under the epoch.
+
+import type { AgentState, Isolation } from '../contracts/agent.ts';
+import { RuntimeError } from '../contracts/errors.ts';
+import type { RuntimeEvent } from '../contracts/event.ts';
+import { type AgentId, fromUuid, toUuid } from '../contracts/ids.ts';
+import type { AgentFilter, AgentRow, AgentStore, Committed, Db, NewAgentRow } from '../contracts/store.ts';
+import type { GroupCommit, OpKind } from './group-commit.ts';
+import { clampLimit, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
+
+const COLUMNS = `id, tenant, type, def_hash, name, config, capabilities, isolation, desired, state, reason, owner_node, epoch, version,
+  snapshot, created_at`;
+
+interface DbAgent {
+  readonly id: string;
+  readonly tenant: string;
+  readonly type: string;
+  readonly def_hash: string;
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  readonly capabilities: readonly string[] | null;
+  readonly isolation: Isolation;
+  readonly desired: AgentRow['desired'];
+  readonly state: AgentState;
+  readonly reason: string | null;
+  readonly owner_node: string | null;
+  readonly epoch: number;
+  readonly version: number;
+  readonly snapshot: unknown;
+  readonly created_at: string;
+}
+
+function agentOf(row: DbAgent): AgentRow {
+  return {
+    id: fromUuid('agent', row.id),
+    tenant: row.tenant,
+    type: row.type,
+    defHash: row.def_hash,
+    name: row.name,
+    config: row.config,
+    capabilities: row.capabilities,
+    isolation: row.isolation,
+    desired: row.desired,
+    state: row.state,
+    reason: row.reason,
+    owner: idOrNull('node', row.owner_node),
+    epoch: row.epoch,
+    version: row.version,
+    snapshot: row.snapshot,
+    createdAt: row.created_at,
+  };
+}
+
+// The owner must be alive: a row whose owner was swept already would belong to nobody who knows.
+const CREATE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
+me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
+r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, tenant text, type text, def_hash text,
+  name text, config jsonb, capabilities jsonb, isolation text, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
+keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
+  SELECT DISTINCT ON (tenant, idem_key) tenant, 'agent', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
+  ON CONFLICT DO NOTHING RETURNING target),
+ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, owner_node, changed_by, created_at)
+  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, $2, $2, at FROM r
+  WHERE idem_key IS NULL OR id IN (SELECT target FROM keyed)
+  ON CONFLICT DO NOTHING RETURNING id, tenant, type, name, created_at),
+ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+  SELECT id, 1, 'agent', tenant, 'agent.created', created_at, jsonb_build_object('type', type, 'name', name) FROM ins)
+SELECT id, created_at FROM ins`;
+
+type CreatedRow = { readonly id: string; readonly created_at: string };
+
+function createKind(node: string): OpKind<NewAgentRow, CreatedRow, CreatedRow | null> {
+  return {
+    name: 'agent.create',
+    key: (agent) => toUuid(agent.id),
+    encode: (agent) => ({
+      id: toUuid(agent.id),
+      tenant: agent.tenant,
+      type: agent.type,
+      def_hash: agent.defHash,
+      name: agent.name,
+      config: agent.config,
+      capabilities: agent.capabilities,
+      isolation: agent.isolation,
+      idem_key: agent.idempotency?.key,
+      idem_hash: agent.idempotency?.bodyHash,
+    }),
+    statement: (json) => sql('agent_create', CREATE, json, node),
+    decode: (_agent, rows) => rows[0] ?? null,
+  };
+}
+
+interface SnapshotOp {
+  readonly id: AgentId;
+  readonly epoch: number;
+  readonly snapshot: unknown;
+}
+
+// Of two snapshots of one agent in a flush the later one is written; both are answered.
+const SNAPSHOT = `WITH me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
+r AS MATERIALIZED (SELECT DISTINCT ON (id, epoch) * FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, epoch bigint, snapshot jsonb)
+  ORDER BY id, epoch, i DESC)
+UPDATE agent a SET snapshot = r.snapshot FROM r, me WHERE a.id = r.id AND a.epoch = r.epoch AND a.owner_node = me.id
+RETURNING a.id || '/' || a.epoch AS id`;
+
+function snapshotKind(node: string): OpKind<SnapshotOp, { readonly id: string }, 'saved' | 'fenced'> {
+  return {
+    name: 'agent.snapshot',
+    key: ({ id, epoch }) => `${toUuid(id)}/${epoch}`,
+    sharedKey: true,
+    encode: ({ id, epoch, snapshot }) => ({ id: toUuid(id), epoch, snapshot }),
+    statement: (json) => sql('agent_snapshot', SNAPSHOT, json, node),
+    decode: (_op, rows) => (rows.length > 0 ? 'saved' : 'fenced'),
+  };
+}
+
+export function createAgentStore(db: Db, commit: GroupCommit, node: string): AgentStore {
+  const creates = createKind(node);
+  const snapshots = snapshotKind(node);
+
+  async function byId(uuid: string, tenant: string): Promise<AgentRow | null> {
+    const { rows } = await db.query<DbAgent>(
+      sql('agent_get', `SELECT ${COLUMNS} FROM agent WHERE id = $1 AND tenant = $2`, uuid, tenant),
+    );
+    return rows[0] ? agentOf(rows[0]) : null;
+  }
+
+  return {
+    async create(agent) {
+      for (let round = 0; round < 3; round++) {
+        const row = await commit.run(creates, agent);
+        if (row) return created(agent, row, fromUuid('node', node));
+        const earlier = await findEarlier(db, agent, node);
+        if (earlier) return earlier;
+      }
+      return { outcome: 'name_taken' };
+    },
+
+    async update(id, tenant, change, expectVersion) {
+      const uuid = uuidOf('agent', id);
+      if (!uuid) return { outcome: 'not_found' };
+      const type = change.desired === 'terminated' ? 'agent.terminated' : 'agent.updated';
+      const { capabilities, config, ...rest } = change;
+      const data = { ...rest, ...(config ? { config } : {}), ...(capabilities ? { capabilities } : {}) };
+      const { rows } = await db.query<DbAgent & { event_seq: number; at: string }>(
+        sql(
+          'agent_update',
+          `WITH up AS (UPDATE agent SET config = coalesce($4::jsonb, config), capabilities = coalesce($5::jsonb, capabilities),
+               desired = coalesce($6, desired), state = coalesce($7, state), reason = coalesce($8, reason),
+               version = version + 1, event_seq = event_seq + 1, changed_by = $9,
+               ended_at = CASE WHEN coalesce($6, desired) = 'terminated' THEN coalesce(ended_at, clock_timestamp()) END
+             WHERE id = $1 AND tenant = $2 AND ($3::bigint IS NULL OR version = $3)
+             RETURNING ${COLUMNS}, event_seq, clock_timestamp() AS at),
+           ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+             SELECT id, event_seq, 'agent', tenant, $10, at, $11::jsonb || jsonb_build_object('version', version) FROM up)
+           SELECT * FROM up`,
+          uuid,
+          tenant,
+          expectVersion ?? null,
+          config ? JSON.stringify(config) : null,
+          capabilities ? JSON.stringify(capabilities) : null,
+          change.desired ?? null,
+          change.state ?? null,
+          change.reason ?? null,
+          node,
+          type,
+          JSON.stringify(data),
+        ),
+      );
+      const [row] = rows;
+      if (!row) {
+        const agent = await byId(uuid, tenant);
+        return agent ? { outcome: 'stale', agent } : { outcome: 'not_found' };
+      }
+      const agent = agentOf(row);
+      const event: RuntimeEvent = {
+        stream: agent.id,
+        seq: row.event_seq,
+        type,
+        tenant,
+        at: row.at,
+        data: { ...data, version: agent.version },
+      };
+      return { outcome: 'updated', agent, events: [event] };
+    },
+
+    saveSnapshot: (id, epoch, snapshot) => commit.run(snapshots, { id, epoch, snapshot }),
+
+    async observe(states) {
+      if (states.length === 0) return;
+      const rows = states.map(({ id, epoch, state, reason }) => ({ id: toUuid(id), epoch, state, reason }));
+      await db.query(
+        sql(
+          'agent_observe',
+          `UPDATE agent a SET state = r.state, reason = r.reason
+           FROM jsonb_to_recordset($1::jsonb) AS r(id uuid, epoch bigint, state text, reason text)
+           WHERE a.id = r.id AND a.epoch = r.epoch AND a.owner_node = $2
+             AND (a.state, a.reason) IS DISTINCT FROM (r.state, r.reason)`,
+          JSON.stringify(rows),
+          node,
+        ),
+      );
+    },
+
+    async get(idOrName, tenant) {
+      const uuid = uuidOf('agent', idOrName);
+      if (uuid) return byId(uuid, tenant);
+      const { rows } = await db.query<DbAgent>(
+        sql(
+          'agent_get_name',
+          `SELECT ${COLUMNS} FROM agent WHERE name = $1 AND tenant = $2 AND desired <> 'terminated'`,
+          idOrName,
+          tenant,
+        ),
+      );
+      return rows[0] ? agentOf(rows[0]) : null;
+    },
+
+    async list(filter) {
+      const limit = clampLimit(filter.limit);
+      const { rows } = await listAgents(db, filter, limit);
+      return page(rows, limit, agentOf);
+    },
+
+    async changedSince(versions) {
+      const { rows } = await db.query<DbAgent>(
+        sql(
+          'agent_changed',
+          `SELECT ${COLUMNS} FROM agent WHERE owner_node = $1 AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node`,
+          node,
+        ),
+      );
+      return rows.map(agentOf).filter(({ id, version }) => version > (versions.get(id) ?? Number.POSITIVE_INFINITY));
+    },
+
+    async adopt(defHashes, limit) {
+      const { rows } = await db.query<DbAgent>(
+        sql(
+          'agent_adopt',
+          `WITH me AS MATERIALIZED (SELECT id FROM node WHERE id = $1 AND lease_until > clock_timestamp() AND swept_at IS NULL
+             AND NOT draining FOR KEY SHARE),
+           pick AS MATERIALIZED (SELECT a.id FROM agent a CROSS JOIN me WHERE a.owner_node IS NULL AND a.desired <> 'terminated'
+             AND a.def_hash = ANY ($2::text[]) ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED)
+           UPDATE agent a SET owner_node = $1, changed_by = $1, epoch = epoch + 1 FROM pick WHERE a.id = pick.id
+           RETURNING ${COLUMNS.replace('id,', 'a.id,')}`,
+          node,
+          [...defHashes],
+          limit,
+        ),
+      );
+      return rows.map(agentOf);
+    },
+
+    async liveCapabilities(tenant) {
+      const { rows } = await db.query<{ name: string; version: number }>(
+        sql(
+          'agent_live_capabilities',
+          `SELECT c.name, max(c.version) AS version
+           FROM (SELECT DISTINCT owner_node, type, def_hash, capabilities FROM agent
+             WHERE tenant = $1 AND desired = 'running' AND owner_node IS NOT NULL) a
+           JOIN node n ON n.id = a.owner_node AND n.swept_at IS NULL AND n.lease_until > clock_timestamp()
+           CROSS JOIN LATERAL jsonb_to_recordset(n.manifest) AS m(type text, "defHash" text, capabilities jsonb)
+           CROSS JOIN LATERAL jsonb_to_recordset(m.capabilities) AS c(name text, version int)
+           WHERE m.type = a.type AND m."defHash" = a.def_hash AND (a.capabilities IS NULL OR a.capabilities ? c.name)
+           GROUP BY c.name`,
+          tenant,
+        ),
+      );
+      return new Map(rows.map(({ name, version }) => [name, version]));
+    },
+
+    async counts() {
+      const { rows } = await db.query<{ type: string; state: AgentState; count: number }>(
+        sql(
+          'agent_counts',
+          'SELECT type, state, count(*) AS count FROM agent GROUP BY type, state ORDER BY type, state',
+        ),
+      );
+      return rows;
+    },
+  };
+}
+
+function created(
+  agent: NewAgentRow,
+  row: CreatedRow,
+  owner: NonNullable<AgentRow['owner']>,
+): { readonly outcome: 'created'; readonly agent: AgentRow } & Committed {
+  const { idempotency: _, ...given } = agent;
+  return {
+    outcome: 'created',
+    agent: {
+      ...given,
+      desired: 'running',
+      state: 'created',
+      reason: null,
+      owner,
+      epoch: 1,
+      version: 1,
+      snapshot: null,
+      createdAt: row.created_at,
+    },
+    events: [
+      {
+        stream: agent.id,
+        seq: 1,
+        type: 'agent.created',
+        tenant: agent.tenant,
+        at: row.created_at,
+        data: { type: agent.type, name: agent.name },
+      },
+    ],
+  };
+}
+
+/** Why a create did nothing. @throws RuntimeError `lease_lost` when this node may own nothing. */
+async function findEarlier(db: Db, agent: NewAgentRow, node: string) {
+  const { rows } = await db.query<DbAgent & { alive: boolean; body_hash: string | null; rule: number | null }>(
+    sql(
+      'agent_find_earlier',
+      `SELECT EXISTS (SELECT 1 FROM node WHERE id = $5 AND lease_until > clock_timestamp() AND swept_at IS NULL) AS alive,
+         k.body_hash, e.* FROM (SELECT 1) one
+       LEFT JOIN idempotency k ON k.tenant = $1 AND k.kind = 'agent' AND k.key = $2
+       LEFT JOIN LATERAL (
+         SELECT 1 AS rule, ${COLUMNS} FROM agent WHERE id = k.target AND tenant = $1
+         UNION ALL SELECT 2, ${COLUMNS} FROM agent WHERE id = $3 AND tenant = $1
+         UNION ALL SELECT 3, ${COLUMNS} FROM agent WHERE tenant = $1 AND name = $4 AND desired <> 'terminated'
+         ORDER BY rule LIMIT 1) e ON true`,
+      agent.tenant,
+      agent.idempotency?.key ?? null,
+      toUuid(agent.id),
+      agent.name,
+      node,
+    ),
+  );
+  const [row] = rows;
+  if (row && row.body_hash !== null && row.body_hash !== agent.idempotency?.bodyHash)
+    return { outcome: 'mismatch' } as const;
+  if (row?.rule === 1 || row?.rule === 2) return { outcome: 'duplicate', agent: agentOf(row) } as const;
+  if (row && row.body_hash !== null) {
+    // The key was noted but the name stood in the way: the key stands for nothing.
+    await db.query(
+      sql(
+        'agent_idem_drop',
+        `DELETE FROM idempotency WHERE tenant = $1 AND kind = 'agent' AND key = $2 AND target = $3`,
+        agent.tenant,
+        agent.idempotency?.key ?? null,
+        toUuid(agent.id),
+      ),
+    );
+  }
+  if (row?.rule === 3) return { outcome: 'name_taken' } as const;
+  if (row && !row.alive)
+    throw new RuntimeError('lease_lost', 'the lease of this node has run out, it may own nothing new');
+  return null;
+}
+
+function listAgents(db: Db, filter: AgentFilter, limit: number) {
+  const params: unknown[] = [filter.tenant, limit + 1];
+  const used: string[] = [];
+  const where = (name: string, condition: (at: string) => string, value: unknown) => {
+    if (value === undefined || value === null) return '';
+    params.push(value);
+    used.push(name);
+    return ` AND ${condition(`$${params.length}`)}`;
+  };
+  const conditions = [
+    where('type', (at) => `type = ${at}`, filter.type),
+    where('state', (at) => `state = ${at}`, filter.state),
+    // Without a list of its own an agent offers all that its type does on the node that owns it.
+    where(
+      'capability',
+      (at) => `(capabilities ? ${at} OR capabilities IS NULL AND EXISTS (SELECT 1 FROM node n
+        CROSS JOIN LATERAL jsonb_to_recordset(n.manifest) AS m(type text, capabilities jsonb)
+        WHERE n.swept_at IS NULL AND m.type = agent.type AND m.capabilities @> jsonb_build_array(jsonb_build_object('name', ${at}::text))))`,
+      filter.capability,
+    ),
+    where('after', (at) => `id < ${at}`, readCursor(filter.cursor)),
+  ].join('');
+  const withGone = filter.state === 'terminated';
+  const gone = withGone ? '' : ` AND desired <> 'terminated'`;
+  return db.query<DbAgent>(
+    sql(
+      [withGone ? 'agent_list_all' : 'agent_list', ...used].join('_'),
+      `SELECT ${COLUMNS} FROM agent WHERE tenant = $1${conditions}${gone}
+       ORDER BY id DESC LIMIT $2`,
+      ...params,
+    ),
+  );
+}

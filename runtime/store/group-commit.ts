@@ -1,0 +1,156 @@
+// Group commit: operations that are in flight at once share one transaction. While one flush commits the next one gathers; no timer.
+// Operations of one kind become one set-based statement with one jsonb parameter. A row that the database refuses fails only its own caller.
+
+import type { RuntimeError } from '../contracts/errors.ts';
+import type { Rows, Statement } from '../contracts/store.ts';
+import { SqlError, toStoreError } from './sql.ts';
+
+/** One kind of operation: how many of them become one statement, and what each caller gets of its rows. */
+export interface OpKind<Op, Row, Out> {
+  readonly name: string;
+  /** How a row finds its operation when the statement returns `id` instead of the position `i`. */
+  key?(op: Op): string;
+  /** All operations with one key get its rows; otherwise only the first one does. */
+  readonly sharedKey?: boolean;
+  /** The row of one operation, as `jsonb_to_recordset` reads it; the commit adds its position as `i`. */
+  encode(op: Op): object;
+  /** `json` is the array of all rows. */
+  statement(json: string): Statement;
+  /** Called once per operation with the rows whose `i` is its position (or whose `id` is its key), and those whose `i` is null. */
+  decode(op: Op, rows: readonly Row[]): Out;
+}
+
+/** What says whose a row is. */
+type Keyed = { readonly i?: number | null; readonly id?: string };
+
+interface Pending {
+  readonly kind: OpKind<unknown, Keyed, unknown>;
+  readonly op: unknown;
+  readonly json: string;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface GroupCommit {
+  /** Resolves after the commit that carried the operation. */
+  run<Op, Row extends object, Out>(kind: OpKind<Op, Row, Out>, op: Op): Promise<Out>;
+  /** Resolves when nothing is in flight. New operations are refused from then on. */
+  close(): Promise<void>;
+}
+
+export interface GroupCommitOptions {
+  readonly flush: (statements: readonly Statement[]) => Promise<readonly Rows[]>;
+  /** Kinds in the order in which one flush carries them out: settlements free what claims want. */
+  readonly order: readonly string[];
+  /** Most operations in one flush, default 2,000. */
+  readonly maxOps?: number;
+  /** Most bytes of parameters in one flush, default 8 MiB; a single larger operation still goes alone. */
+  readonly maxBytes?: number;
+  readonly closed: () => RuntimeError;
+}
+
+export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
+  const { maxOps = 2_000, maxBytes = 8 * 1024 * 1024 } = options;
+  const rank = new Map(options.order.map((name, at) => [name, at]));
+  const queue: Pending[] = [];
+  let flushing: Promise<void> | null = null;
+  let closed = false;
+
+  function take(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { json } of queue) {
+      if (count === maxOps || (count > 0 && bytes + json.length > maxBytes)) break;
+      bytes += json.length;
+      count++;
+    }
+    return queue.splice(0, count);
+  }
+
+  async function loop(): Promise<void> {
+    // What this turn still submits rides along; from then on the commit in flight is the clock.
+    await Promise.resolve();
+    while (queue.length > 0) await commit(take());
+    flushing = null;
+  }
+
+  async function commit(ops: readonly Pending[]): Promise<void> {
+    const groups = group(ops, rank);
+    let results: readonly Rows[];
+    try {
+      results = await options.flush(groups.map(({ kind, ops: members }) => kind.statement(encodeAll(members))));
+    } catch (error) {
+      await refuse(ops, error);
+      return;
+    }
+    groups.forEach(({ kind, ops: members }, at) => {
+      deliver(kind, members, (results[at]?.rows ?? []) as Keyed[]);
+    });
+  }
+
+  /** The database refused something: halve until the row at fault stands alone. A lost connection fails all, outcome unknown. */
+  async function refuse(ops: readonly Pending[], error: unknown): Promise<void> {
+    if (!(error instanceof SqlError) || ops.length === 1) {
+      for (const { reject } of ops) reject(toStoreError(error));
+      return;
+    }
+    const half = ops.length >> 1;
+    await commit(ops.slice(0, half));
+    await commit(ops.slice(half));
+  }
+
+  return {
+    run(kind, op) {
+      return new Promise((resolve, reject) => {
+        if (closed) throw options.closed();
+        const json = JSON.stringify(kind.encode(op));
+        queue.push({ kind, op, json, resolve, reject } as unknown as Pending);
+        flushing ??= loop();
+      });
+    },
+    async close() {
+      closed = true;
+      while (flushing) await flushing;
+    },
+  };
+}
+
+interface Group {
+  readonly kind: Pending['kind'];
+  readonly ops: Pending[];
+}
+
+function group(ops: readonly Pending[], rank: ReadonlyMap<string, number>): Group[] {
+  const groups = new Map<string, Group>();
+  for (const op of ops) {
+    const found = groups.get(op.kind.name);
+    if (found) found.ops.push(op);
+    else groups.set(op.kind.name, { kind: op.kind, ops: [op] });
+  }
+  return [...groups.values()].sort((a, b) => (rank.get(a.kind.name) ?? 0) - (rank.get(b.kind.name) ?? 0));
+}
+
+/** `[{"i":0,...},{"i":1,...}]` out of the texts that the callers already paid for. */
+function encodeAll(ops: readonly Pending[]): string {
+  return `[${ops.map(({ json }, i) => (json === '{}' ? `{"i":${i}}` : `{"i":${i},${json.slice(1)}`)).join(',')}]`;
+}
+
+function deliver(kind: Pending['kind'], ops: readonly Pending[], rows: readonly Keyed[]): void {
+  const byOp = new Map<unknown, Keyed[]>();
+  for (const row of rows) {
+    const key = kind.key ? row.id : row.i;
+    const found = byOp.get(key);
+    if (found) found.push(row);
+    else byOp.set(key, [row]);
+  }
+  const forAll = kind.key ? [] : (byOp.get(null) ?? []);
+  ops.forEach(({ op, resolve, reject }, i) => {
+    const key = kind.key ? kind.key(op) : i;
+    try {
+      resolve(kind.decode(op, forAll.length > 0 ? [...(byOp.get(key) ?? []), ...forAll] : (byOp.get(key) ?? [])));
+    } catch (error) {
+      reject(error);
+    }
+    if (!kind.sharedKey) byOp.delete(key);
+  });
+}

@@ -1,0 +1,276 @@
+-- The whole schema. History tables are partitioned by week from the start; retention drops whole partitions.
+-- Rows that change often leave room on their page (fillfactor) so that updates stay on it; indexes of open work are partial, so finished work costs them nothing.
+
+-- One row per node incarnation. Its existence with swept_at null proves that nothing of it was given away yet.
+CREATE TABLE node (
+  id uuid PRIMARY KEY,
+  host text NOT NULL,
+  pid int NOT NULL,
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  lease_ms int NOT NULL,
+  lease_until timestamptz NOT NULL,
+  draining boolean NOT NULL DEFAULT false,
+  manifest jsonb NOT NULL DEFAULT '[]',
+  event_seq int NOT NULL DEFAULT 0,
+  swept_at timestamptz
+) WITH (fillfactor = 50);
+
+CREATE TABLE task (
+  id uuid PRIMARY KEY,
+  tenant text NOT NULL,
+  capability text NOT NULL,
+  version int NOT NULL,
+  queue text COLLATE "C" NOT NULL,
+  agent_id uuid,
+  state text NOT NULL CHECK (state IN ('scheduled', 'queued', 'running', 'waiting', 'completed', 'failed', 'dead', 'cancelled', 'timed_out')),
+  priority smallint NOT NULL,
+  -- Enqueue time minus priority times 30 s, fixed at insert: that is how waiting tasks age.
+  rank timestamptz NOT NULL,
+  run_at timestamptz NOT NULL,
+  queue_until timestamptz,
+  deadline_at timestamptz,
+  timeout_ms int NOT NULL,
+  retry jsonb NOT NULL,
+  max_attempts int NOT NULL,
+  attempt int NOT NULL DEFAULT 0,
+  crash_count int NOT NULL DEFAULT 0,
+  fence bigint NOT NULL DEFAULT 0,
+  owner_node uuid,
+  claimed_at timestamptz,
+  last_agent uuid,
+  workflow_id uuid,
+  step_key text,
+  round int,
+  dedupe_key text,
+  traceparent text,
+  event_seq int NOT NULL DEFAULT 1,
+  created_at timestamptz NOT NULL,
+  started_at timestamptz,
+  ended_at timestamptz,
+  cancel_report jsonb,
+  input jsonb,
+  result jsonb,
+  error jsonb,
+  CHECK ((state = 'running') = (owner_node IS NOT NULL))
+) WITH (fillfactor = 70);
+CREATE INDEX task_ready ON task (queue, rank, id) WHERE state = 'queued';
+CREATE INDEX task_pinned ON task (queue) WHERE state = 'queued' AND agent_id IS NOT NULL;
+CREATE INDEX task_due ON task (run_at) WHERE state = 'scheduled';
+CREATE INDEX task_owned ON task (owner_node) WHERE state = 'running';
+CREATE INDEX task_queue_until ON task (queue_until) WHERE queue_until IS NOT NULL AND started_at IS NULL AND state IN ('scheduled', 'queued');
+CREATE INDEX task_deadline ON task (deadline_at) WHERE deadline_at IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting');
+CREATE INDEX task_tenant ON task (tenant, id);
+CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
+CREATE UNIQUE INDEX task_step ON task (workflow_id, step_key, round) WHERE workflow_id IS NOT NULL;
+CREATE UNIQUE INDEX task_dedupe ON task (tenant, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting');
+
+CREATE TABLE attempt (
+  task_id uuid NOT NULL,
+  fence bigint NOT NULL,
+  attempt int NOT NULL,
+  node uuid NOT NULL,
+  agent_id uuid,
+  thread int,
+  started_at timestamptz,
+  ended_at timestamptz NOT NULL,
+  outcome text NOT NULL,
+  error jsonb,
+  run_ms double precision,
+  PRIMARY KEY (task_id, fence, ended_at)
+) PARTITION BY RANGE (ended_at);
+
+CREATE TABLE agent (
+  id uuid PRIMARY KEY,
+  tenant text NOT NULL,
+  type text NOT NULL,
+  def_hash text NOT NULL,
+  name text NOT NULL,
+  config jsonb NOT NULL,
+  capabilities jsonb,
+  isolation text NOT NULL,
+  desired text NOT NULL DEFAULT 'running' CHECK (desired IN ('running', 'paused', 'terminated')),
+  state text NOT NULL DEFAULT 'created',
+  reason text,
+  owner_node uuid,
+  -- Who changed the row last: an owner reads only what others changed.
+  changed_by uuid,
+  epoch bigint NOT NULL DEFAULT 1,
+  version bigint NOT NULL DEFAULT 1,
+  event_seq int NOT NULL DEFAULT 1,
+  created_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  snapshot jsonb
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX agent_name ON agent (tenant, name) WHERE desired <> 'terminated';
+CREATE INDEX agent_tenant ON agent (tenant, id);
+CREATE INDEX agent_owned ON agent (owner_node) WHERE owner_node IS NOT NULL;
+CREATE INDEX agent_foreign_change ON agent (owner_node) WHERE owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node;
+CREATE INDEX agent_unowned ON agent (def_hash) WHERE owner_node IS NULL AND desired <> 'terminated';
+CREATE INDEX agent_ended ON agent (ended_at) WHERE ended_at IS NOT NULL;
+
+-- A timer that is set again gets a new generation: the one that fired meanwhile cannot take it away.
+CREATE TABLE agent_timer (
+  agent_id uuid NOT NULL,
+  key text NOT NULL,
+  due_at timestamptz NOT NULL,
+  generation bigint NOT NULL DEFAULT 1,
+  body jsonb,
+  PRIMARY KEY (agent_id, key)
+);
+CREATE INDEX agent_timer_due ON agent_timer (due_at);
+
+CREATE TABLE workflow (
+  id uuid PRIMARY KEY,
+  tenant text NOT NULL,
+  name text NOT NULL,
+  pattern text NOT NULL,
+  spec jsonb NOT NULL,
+  def_hash text NOT NULL,
+  status text NOT NULL DEFAULT 'created',
+  stop_reason text,
+  output jsonb,
+  error jsonb,
+  metrics jsonb,
+  owner_node uuid,
+  version bigint NOT NULL DEFAULT 1,
+  event_seq int NOT NULL DEFAULT 1,
+  journal_seq int NOT NULL DEFAULT 0,
+  decision_seq int NOT NULL DEFAULT 0,
+  done int NOT NULL DEFAULT 0,
+  total int NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL,
+  started_at timestamptz,
+  ended_at timestamptz
+) WITH (fillfactor = 70);
+CREATE INDEX workflow_tenant ON workflow (tenant, id);
+CREATE INDEX workflow_owned ON workflow (owner_node) WHERE owner_node IS NOT NULL;
+CREATE INDEX workflow_unowned ON workflow (id) WHERE status = 'running' AND owner_node IS NULL;
+CREATE INDEX workflow_open ON workflow (created_at) WHERE ended_at IS NULL;
+CREATE INDEX workflow_ended ON workflow (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE workflow_snapshot (
+  workflow_id uuid PRIMARY KEY,
+  journal_seq int NOT NULL,
+  state jsonb
+);
+-- A read event stays as an empty row so that the same event id is never taken twice; it goes with its workflow.
+CREATE TABLE workflow_inbox (
+  workflow_id uuid NOT NULL,
+  event_id text NOT NULL,
+  seq bigint GENERATED ALWAYS AS IDENTITY,
+  consumed boolean NOT NULL DEFAULT false,
+  event jsonb,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (workflow_id, event_id)
+) WITH (fillfactor = 70);
+CREATE INDEX workflow_inbox_unread ON workflow_inbox (workflow_id, seq) WHERE NOT consumed;
+CREATE TABLE workflow_timer (
+  workflow_id uuid NOT NULL,
+  key text NOT NULL,
+  due_at timestamptz NOT NULL,
+  deadline boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (workflow_id, key)
+);
+CREATE INDEX workflow_timer_due ON workflow_timer (due_at);
+CREATE TABLE workflow_journal (
+  workflow_id uuid NOT NULL,
+  seq int NOT NULL,
+  at timestamptz NOT NULL,
+  event jsonb NOT NULL,
+  PRIMARY KEY (workflow_id, seq, at)
+) PARTITION BY RANGE (at);
+CREATE TABLE workflow_decision (
+  workflow_id uuid NOT NULL,
+  seq int NOT NULL,
+  at timestamptz NOT NULL,
+  decision jsonb NOT NULL,
+  PRIMARY KEY (workflow_id, seq, at)
+) PARTITION BY RANGE (at);
+
+-- Streams: seq comes from the row of the stream's subject, under that row's fence; the key is the second guard.
+CREATE TABLE event (
+  stream uuid NOT NULL,
+  seq int NOT NULL,
+  kind text NOT NULL,
+  tenant text NOT NULL,
+  type text NOT NULL,
+  at timestamptz NOT NULL,
+  data jsonb NOT NULL,
+  PRIMARY KEY (stream, seq, at)
+) PARTITION BY RANGE (at);
+
+CREATE TABLE dead_letter (
+  id uuid NOT NULL,
+  tenant text NOT NULL,
+  reason text NOT NULL,
+  receiver text NOT NULL,
+  sender text,
+  type text NOT NULL,
+  body jsonb,
+  message_id text NOT NULL,
+  at_ms double precision NOT NULL,
+  replays int NOT NULL DEFAULT 0,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (tenant, id, at)
+) PARTITION BY RANGE (at);
+
+CREATE TABLE idempotency (
+  tenant text NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  body_hash text NOT NULL,
+  target uuid NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (tenant, kind, key)
+);
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+-- The tables above that are partitioned by week.
+CREATE FUNCTION troupe_history_tables() RETURNS text[] LANGUAGE sql IMMUTABLE
+  AS $$ SELECT ARRAY['attempt', 'event', 'workflow_journal', 'workflow_decision', 'dead_letter'] $$;
+
+-- Makes the partition of this week and of the next ones. Rows that found none are in the default partition and stay there.
+CREATE FUNCTION troupe_make_partitions(ahead int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+  parent text; starts timestamp; made int := 0; part text;
+BEGIN
+  FOREACH parent IN ARRAY troupe_history_tables() LOOP
+    FOR n IN 0..ahead LOOP
+      starts := date_trunc('week', clock_timestamp() AT TIME ZONE 'UTC') + n * interval '7 days';
+      part := parent || '_' || to_char(starts, 'YYYYMMDD');
+      IF to_regclass(quote_ident(part)) IS NULL THEN
+        BEGIN
+          EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, parent,
+            to_char(starts, 'YYYY-MM-DD') || ' 00:00:00+00', to_char(starts + interval '7 days', 'YYYY-MM-DD') || ' 00:00:00+00');
+          made := made + 1;
+        EXCEPTION WHEN check_violation OR duplicate_table THEN NULL;
+        END;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN made;
+END $$;
+
+-- Drops the weekly partitions of a table that end before a time.
+CREATE FUNCTION troupe_drop_partitions(parent text, before timestamptz) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+  part record; dropped int := 0;
+BEGIN
+  FOR part IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = parent::regclass AND c.relname ~ '_[0-9]{8}$' LOOP
+    IF (to_date(right(part.relname, 8), 'YYYYMMDD') + 7)::timestamp AT TIME ZONE 'UTC' <= before THEN
+      EXECUTE format('DROP TABLE %I', part.relname);
+      dropped := dropped + 1;
+    END IF;
+  END LOOP;
+  RETURN dropped;
+END $$;
+
+DO $$
+DECLARE parent text;
+BEGIN
+  FOREACH parent IN ARRAY troupe_history_tables() LOOP
+    EXECUTE format('CREATE TABLE %I PARTITION OF %I DEFAULT', parent || '_default', parent);
+  END LOOP;
+END $$;
+SELECT troupe_make_partitions(2);

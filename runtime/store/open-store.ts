@@ -1,0 +1,72 @@
+// Opens the store: PostgreSQL when there is a URL, the embedded PGlite otherwise. The SQL above is the same for both.
+
+import { RuntimeError } from '../contracts/errors.ts';
+import { toUuid } from '../contracts/ids.ts';
+import type { Ambient } from '../contracts/ports.ts';
+import type { OpenStoreOptions, Store } from '../contracts/store.ts';
+import { createAgentTimerStore } from './agent-timers.ts';
+import { createAgentStore } from './agents.ts';
+import { openDataDir } from './data-dir.ts';
+import { createDeadLetterStore } from './dead-letters.ts';
+import { createEventStore, EVENT_KINDS } from './events.ts';
+import { createGroupCommit } from './group-commit.ts';
+import { createLeaseStore } from './leases.ts';
+import { migrate } from './migrate.ts';
+import { openPg } from './pg.ts';
+import { createRetention, makePartitions } from './retention.ts';
+import { sql } from './sql.ts';
+import { createTaskStore } from './tasks.ts';
+import { createWorkflowStore } from './workflows.ts';
+
+/** What one flush carries out first: settlements free what claims want, inserts come before claims. */
+const FLUSH_ORDER = [
+  'settle',
+  'agent.create',
+  'agent.snapshot',
+  'workflow.advance',
+  'submit',
+  ...EVENT_KINDS,
+  'dead-letter',
+  'claim',
+];
+
+/**
+ * The store, migrated and ready. The lease of this node is not taken yet: see `leases.open`.
+ * @throws RuntimeError `store_unavailable`, `store_locked`, `store_foreign`, `schema_version`.
+ */
+export async function openStore(options: OpenStoreOptions, ambient: Ambient): Promise<Store> {
+  const db = options.databaseUrl ? openPg(options.databaseUrl, ambient) : await openDataDir(options);
+  try {
+    await migrate(db);
+    await makePartitions(db);
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+  const node = toUuid(options.node);
+  const commit = createGroupCommit({
+    flush: (statements) => db.flush(statements),
+    order: FLUSH_ORDER,
+    closed: () => new RuntimeError('store_unavailable', 'the store is closed'),
+  });
+  return {
+    kind: db.kind,
+    node: options.node,
+    tasks: createTaskStore(db, commit, node),
+    agents: createAgentStore(db, commit, node),
+    workflows: createWorkflowStore(db, commit, node),
+    events: createEventStore(db, commit, node),
+    leases: createLeaseStore(db, node, ambient.log),
+    deadLetters: createDeadLetterStore(db, commit, ambient),
+    agentTimers: createAgentTimerStore(db, node),
+    ...createRetention(db),
+    async ping() {
+      await db.query(sql('ping', 'SELECT 1'));
+    },
+    onHealth: (listener) => db.onHealth(listener),
+    async close() {
+      await commit.close();
+      await db.close();
+    },
+  };
+}

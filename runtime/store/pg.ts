@@ -1,0 +1,195 @@
+// A Db over node-postgres: a pool for reads and single writes, one connection of its own for the group commit. Every wait ends:
+// connect, statement and query have limits, and a connection that showed any sign of trouble is destroyed, never reused.
+
+import pg from 'pg';
+import { RuntimeError } from '../contracts/errors.ts';
+import type { Ambient, Dispose } from '../contracts/ports.ts';
+import type { Rows, Statement } from '../contracts/store.ts';
+import { isTransient, SqlError, type StoreDb } from './sql.ts';
+
+const STATEMENT_TIMEOUT_MS = 5_000;
+const QUERY_TIMEOUT_MS = 7_000;
+const CONNECT_TIMEOUT_MS = 3_000;
+const TRANSIENT_RETRIES = 5;
+const PROBE_MIN_MS = 250;
+const PROBE_MAX_MS = 2_000;
+
+/** OIDs whose text form is not what a {@link Rows} promises. */
+const INT8 = 20;
+const TIMESTAMPTZ = 1184;
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === INT8) return Number;
+    const parse = pg.types.getTypeParser(oid, format as 'text');
+    if (oid !== TIMESTAMPTZ) return parse;
+    return (text: string) => {
+      const at: unknown = parse(text);
+      return at instanceof Date ? at.toISOString() : text;
+    };
+  },
+};
+
+/** Never connects by itself: the first statement does. */
+export function openPg(url: string, ambient: Ambient, options: { readonly maxConnections?: number } = {}): StoreDb {
+  const common = {
+    connectionString: url,
+    types: types as pg.CustomTypesConfig,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: 10_000,
+    keepAlive: true,
+    application_name: 'troupe',
+    // The statements of a transaction travel together: one round trip instead of one each.
+    pipeline: true,
+  };
+  const pool = new pg.Pool({ ...common, max: options.maxConnections ?? 10 } as pg.PoolConfig);
+  // Keyed statements only: their plans must not flip to scans because the tables were small when they were made.
+  const lane = new pg.Pool({
+    ...common,
+    max: 1,
+    idleTimeoutMillis: 0,
+    options: '-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off -c jit=off',
+  } as pg.PoolConfig);
+  const health = createHealth(ambient, () => pool.query('SELECT 1'));
+  for (const each of [pool, lane])
+    each.on('error', (error) => ambient.log.debug('an idle database connection broke', { error: error.message }));
+
+  async function withClient<T>(from: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient;
+    try {
+      client = await from.connect();
+    } catch (error) {
+      throw health.failed(error);
+    }
+    // A connection may break between two statements; its error must not become an uncaught one.
+    const onError = () => {};
+    client.on('error', onError);
+    let broken: Error | undefined;
+    try {
+      const result = await work(client);
+      health.worked();
+      return result;
+    } catch (error) {
+      const sqlError = asSqlError(error);
+      if (sqlError) throw sqlError;
+      broken = error instanceof Error ? error : new Error(String(error));
+      throw health.failed(error);
+    } finally {
+      client.off('error', onError);
+      client.release(broken);
+    }
+  }
+
+  async function retrying<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isTransient(error) || attempt >= TRANSIENT_RETRIES) throw error;
+        await sleep(ambient, ambient.random() * 20 * 2 ** attempt);
+      }
+    }
+  }
+
+  const one = (client: pg.PoolClient, { name, text, params }: Statement): Promise<Rows> =>
+    client.query({ name, text, values: [...params] }).then(toRows);
+
+  /** All statements of the transaction are handed over at once: nothing in JavaScript is awaited while it is open. */
+  async function transaction(client: pg.PoolClient, statements: readonly Statement[]): Promise<readonly Rows[]> {
+    const [only] = statements;
+    if (!only) return [];
+    if (statements.length === 1) return [await one(client, only)];
+    const sent = [
+      client.query('BEGIN'),
+      ...statements.map((statement) => one(client, statement)),
+      client.query('COMMIT'),
+    ];
+    const settled = await Promise.allSettled(sent);
+    const failed = settled.find((result) => result.status === 'rejected');
+    if (failed) {
+      // COMMIT of a failed transaction is a rollback; the cause is the first error, the rest only say "aborted".
+      throw failed.reason;
+    }
+    return settled.slice(1, -1).map((result) => (result as PromiseFulfilledResult<Rows>).value);
+  }
+
+  return {
+    kind: 'postgres',
+    query: <Row>(statement: Statement) =>
+      retrying(() => withClient(pool, (client) => one(client, statement))) as Promise<Rows<Row>>,
+    batch: (statements) => retrying(() => withClient(pool, (client) => transaction(client, statements))),
+    flush: (statements) => retrying(() => withClient(lane, (client) => transaction(client, statements))),
+    async script(text) {
+      await withClient(pool, (client) => client.query(text));
+    },
+    onHealth: health.listen,
+    async close() {
+      health.close();
+      await Promise.allSettled([pool.end(), lane.end()]);
+    },
+  };
+}
+
+function toRows(result: pg.QueryResult): Rows {
+  return { rows: result.rows as Record<string, unknown>[], rowCount: result.rowCount ?? 0 };
+}
+
+/** An answer of a living server. Shutdown, crash, too many connections and cancelled statements count as the server being away. */
+function asSqlError(error: unknown): SqlError | undefined {
+  if (!(error instanceof pg.DatabaseError) || !error.code) return undefined;
+  if (/^(08|53|57|58|25006|F0|XX)/.test(error.code)) return undefined;
+  return new SqlError(error.message, error.code, error.constraint);
+}
+
+function sleep(ambient: Ambient, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    ambient.clock.setTimeout(resolve, ms);
+  });
+}
+
+/** Up or down, told on change. While down it probes with growing waits, so that recovery needs no traffic. */
+function createHealth(ambient: Ambient, ping: () => Promise<unknown>) {
+  const listeners = new Set<(up: boolean) => void>();
+  let up = true;
+  let closed = false;
+  let probe: Dispose | undefined;
+
+  function set(now: boolean): void {
+    if (up === now || closed) return;
+    up = now;
+    for (const listener of listeners) listener(up);
+  }
+  function schedule(waitMs: number): void {
+    if (closed || probe) return;
+    probe = ambient.clock.setTimeout(() => {
+      ping().then(
+        () => {
+          probe = undefined;
+          set(true);
+        },
+        () => {
+          probe = undefined;
+          schedule(Math.min(PROBE_MAX_MS, waitMs * 2));
+        },
+      );
+    }, waitMs);
+  }
+  return {
+    worked: () => set(true),
+    failed(error: unknown): RuntimeError {
+      set(false);
+      schedule(PROBE_MIN_MS);
+      const why = error instanceof Error ? error.message || (error as { code?: string }).code : String(error);
+      return new RuntimeError('store_unavailable', `the database does not answer: ${why}`, { cause: error });
+    },
+    listen(listener: (up: boolean) => void): Dispose {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close() {
+      closed = true;
+      probe?.();
+    },
+  };
+}

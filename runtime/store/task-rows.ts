@@ -1,0 +1,274 @@
+// Task rows: how a new task travels into SQL, and how rows become what the runtime works with.
+
+import type { WireError } from '../contracts/errors.ts';
+import type { EventType, RuntimeEvent } from '../contracts/event.ts';
+import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
+import type { NewTask } from '../contracts/store.ts';
+import type { ClaimedTask, ResolvedRetry, TaskState, TaskView } from '../contracts/task.ts';
+import { idOrNull } from './sql.ts';
+
+/** One step of priority is worth this much waiting time. */
+export const PRIORITY_STEP = `interval '30 seconds'`;
+export const OPEN_TASK = `('scheduled', 'queued', 'running', 'waiting')`;
+
+/** Columns of a new task as `jsonb_to_recordset` reads them (all but `i`, the position). */
+export const NEW_TASK_RECORD = `id uuid, tenant text, capability text, version int, queue text, agent_id uuid, input jsonb,
+  priority int, timeout_ms int, queue_timeout_ms bigint, deadline_ms bigint, delay_ms bigint, run_at timestamptz, retry jsonb,
+  dedupe_key text, idem_key text, idem_hash text, workflow_id uuid, step_key text, round int, traceparent text, claim boolean`;
+
+export function encodeNewTask(task: NewTask, claim = false): object {
+  return {
+    id: toUuid(task.id),
+    tenant: task.tenant,
+    capability: task.capability,
+    version: task.version,
+    queue: task.queue,
+    agent_id: task.agentId && toUuid(task.agentId),
+    input: task.input,
+    priority: task.priority,
+    timeout_ms: task.timeoutMs,
+    queue_timeout_ms: task.queueTimeoutMs,
+    deadline_ms: task.deadlineMs,
+    delay_ms: task.delayMs,
+    run_at: task.runAt,
+    retry: task.retry,
+    dedupe_key: task.dedupeKey,
+    idem_key: task.idempotency?.key,
+    idem_hash: task.idempotency?.bodyHash,
+    workflow_id: task.workflow && toUuid(task.workflow.id),
+    step_key: task.workflow?.step,
+    round: task.workflow?.round,
+    traceparent: task.traceparent,
+    claim,
+  };
+}
+
+/**
+ * Reads new tasks from relation `source` (columns of {@link NEW_TASK_RECORD} plus `at`, the time, `n`, its order among them, and `takes`,
+ * whether the insert takes the lease for node $2).
+ */
+export function insertTasks(source: string): string {
+  return `INSERT INTO task (id, tenant, capability, version, queue, agent_id, state, priority, rank, run_at, queue_until, deadline_at,
+      timeout_ms, retry, max_attempts, attempt, fence, owner_node, claimed_at, started_at, workflow_id, step_key, round, dedupe_key,
+      traceparent, created_at, input)
+    SELECT s.id, s.tenant, s.capability, s.version, s.queue, s.agent_id,
+      CASE WHEN s.takes THEN 'running' WHEN s.due > s.at THEN 'scheduled' ELSE 'queued' END, s.priority, s.rank, s.due,
+      s.at + s.queue_timeout_ms * interval '1 millisecond', s.at + s.deadline_ms * interval '1 millisecond',
+      s.timeout_ms, s.retry, (s.retry->>'maxAttempts')::int, s.takes::int, s.takes::int,
+      CASE WHEN s.takes THEN $2::uuid END, CASE WHEN s.takes THEN s.at END, CASE WHEN s.takes THEN s.at END,
+      s.workflow_id, s.step_key, s.round, s.dedupe_key, s.traceparent, s.at, s.input
+    FROM ${source} s
+    ON CONFLICT DO NOTHING
+    RETURNING id, tenant, capability, version, queue, state, priority, workflow_id, step_key, fence, run_at, created_at`;
+}
+
+/** When a new task is due, and its rank. Needs `at` and the record's columns in scope. */
+export const DUE = `CASE WHEN r.run_at IS NOT NULL THEN greatest(r.run_at, now.at)
+  ELSE now.at + coalesce(r.delay_ms, 0) * interval '1 millisecond' END`;
+
+/**
+ * Adds `takes`: an insert takes the lease only when its caller asked and nothing runnable of its queue goes before it, neither a row
+ * nor an unclaimed one among those inserted with it. `able`: whether this node may take anything.
+ */
+export const takes = (source: string, able: string): string => `SELECT r.*, r.claim AND r.due <= r.at AND ${able}
+    AND count(*) FILTER (WHERE NOT r.claim AND r.due <= r.at) OVER (PARTITION BY r.queue ORDER BY r.rank, r.i ROWS UNBOUNDED PRECEDING) = 0
+    AND NOT EXISTS (SELECT 1 FROM task t WHERE t.state = 'queued' AND t.queue = r.queue AND t.rank <= r.rank) AS takes
+  FROM ${source} r`;
+
+/** Stores `task.accepted` for the rows of `ins` (what {@link insertTasks} returned). */
+export const ACCEPTED_EVENTS = `INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+  SELECT id, 1, 'task', tenant, 'task.accepted', created_at, jsonb_strip_nulls(jsonb_build_object('capability', capability,
+    'version', version, 'queue', queue, 'state', state, 'priority', priority, 'workflowId', workflow_id, 'stepKey', step_key)) FROM ins`;
+
+export interface InsertedRow {
+  readonly id: string;
+  readonly state: TaskState;
+  readonly run_at: string;
+  readonly created_at: string;
+}
+
+export function acceptedEvent(task: NewTask, row: InsertedRow): RuntimeEvent {
+  return {
+    stream: task.id,
+    seq: 1,
+    type: 'task.accepted',
+    tenant: task.tenant,
+    at: row.created_at,
+    data: {
+      capability: task.capability,
+      version: task.version,
+      queue: task.queue,
+      state: row.state,
+      priority: task.priority,
+      ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step } : {}),
+    },
+  };
+}
+
+/** The claim that an insert took with it. */
+export function claimedAtInsert(task: NewTask): ClaimedTask {
+  return {
+    taskId: task.id,
+    fence: 1,
+    attempt: 1,
+    capability: task.capability,
+    version: task.version,
+    input: task.input ?? null,
+    timeoutMs: task.timeoutMs,
+    idempotencyKey: task.id,
+    tenant: task.tenant,
+    ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step } : {}),
+    ...(task.traceparent ? { traceparent: task.traceparent } : {}),
+    queue: task.queue,
+    agentId: task.agentId ?? null,
+    maxAttempts: task.retry.maxAttempts,
+    retry: task.retry,
+    crashCount: 0,
+    priority: task.priority,
+    ...(task.deadlineMs === undefined ? {} : { deadlineInMs: task.deadlineMs }),
+    queuedForMs: 0,
+  };
+}
+
+/** The view of a task that was inserted just now, made of what the caller gave. */
+export function viewOfNew(task: NewTask, row: InsertedRow): TaskView {
+  const running = row.state === 'running';
+  return {
+    id: task.id,
+    status: row.state,
+    capability: task.capability,
+    priority: task.priority,
+    input: task.input ?? null,
+    attempt: running ? 1 : 0,
+    maxAttempts: task.retry.maxAttempts,
+    agentId: task.agentId ?? null,
+    workflowId: task.workflow?.id ?? null,
+    stepKey: task.workflow?.step ?? null,
+    timings: {
+      submittedAt: row.created_at,
+      runAt: row.run_at,
+      startedAt: running ? row.created_at : null,
+      endedAt: null,
+      queueWaitMs: running ? 0 : null,
+      runMs: null,
+    },
+  };
+}
+
+/** What a claim returns of table `t`; `at` must be in scope. */
+export const CLAIM_COLUMNS = `t.id, t.fence, t.attempt, t.capability, t.version, t.input, t.timeout_ms, t.tenant, t.workflow_id, t.step_key,
+  t.traceparent, t.queue, t.agent_id, t.max_attempts, t.retry, t.crash_count, t.priority,
+  (extract(epoch FROM t.deadline_at - t.claimed_at) * 1000)::float8 AS deadline_in_ms,
+  greatest(0, (extract(epoch FROM t.claimed_at - t.run_at) * 1000)::float8) AS queued_for_ms`;
+
+export interface ClaimRow {
+  readonly i: number;
+  readonly id: string;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly capability: string;
+  readonly version: number;
+  readonly input: unknown;
+  readonly timeout_ms: number;
+  readonly tenant: string;
+  readonly workflow_id: string | null;
+  readonly step_key: string | null;
+  readonly traceparent: string | null;
+  readonly queue: string;
+  readonly agent_id: string | null;
+  readonly max_attempts: number;
+  readonly retry: ResolvedRetry;
+  readonly crash_count: number;
+  readonly priority: number;
+  readonly deadline_in_ms: number | null;
+  readonly queued_for_ms: number;
+}
+
+export function claimedOf(row: ClaimRow): ClaimedTask {
+  const taskId = fromUuid('task', row.id);
+  return {
+    taskId,
+    fence: row.fence,
+    attempt: row.attempt,
+    capability: row.capability,
+    version: row.version,
+    input: row.input,
+    timeoutMs: row.timeout_ms,
+    idempotencyKey: taskId,
+    tenant: row.tenant,
+    ...(row.workflow_id ? { workflowId: fromUuid('workflow', row.workflow_id) } : {}),
+    ...(row.step_key === null ? {} : { stepKey: row.step_key }),
+    ...(row.traceparent ? { traceparent: row.traceparent } : {}),
+    queue: row.queue,
+    agentId: idOrNull('agent', row.agent_id),
+    maxAttempts: row.max_attempts,
+    retry: row.retry,
+    crashCount: row.crash_count,
+    priority: row.priority,
+    ...(row.deadline_in_ms === null ? {} : { deadlineInMs: Math.max(0, row.deadline_in_ms) }),
+    queuedForMs: row.queued_for_ms,
+  };
+}
+
+export const TASK_COLUMNS = `id, state, capability, priority, input, result, error, attempt, max_attempts, agent_id, last_agent, workflow_id,
+  step_key, created_at, run_at, started_at, ended_at, claimed_at, clock_timestamp() AS now`;
+
+export interface TaskRow {
+  readonly id: string;
+  readonly state: TaskState;
+  readonly capability: string;
+  readonly priority: number;
+  readonly input: unknown;
+  readonly result: unknown;
+  readonly error: WireError | null;
+  readonly attempt: number;
+  readonly max_attempts: number;
+  readonly agent_id: string | null;
+  readonly last_agent: string | null;
+  readonly workflow_id: string | null;
+  readonly step_key: string | null;
+  readonly created_at: string;
+  readonly run_at: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly now: string;
+}
+
+const msBetween = (from: string, to: string): number => Math.max(0, Date.parse(to) - Date.parse(from));
+
+export function taskView(row: TaskRow): TaskView {
+  return {
+    id: fromUuid('task', row.id),
+    status: row.state,
+    capability: row.capability,
+    priority: row.priority,
+    input: row.input,
+    ...(row.state === 'completed' ? { result: row.result } : {}),
+    ...(row.error ? { error: row.error } : {}),
+    attempt: row.attempt,
+    maxAttempts: row.max_attempts,
+    agentId: idOrNull('agent', row.last_agent ?? row.agent_id),
+    workflowId: idOrNull('workflow', row.workflow_id),
+    stepKey: row.step_key,
+    timings: {
+      submittedAt: row.created_at,
+      runAt: row.run_at,
+      startedAt: row.started_at,
+      endedAt: row.ended_at,
+      queueWaitMs: row.started_at ? msBetween(row.created_at, row.started_at) : null,
+      runMs: row.started_at ? msBetween(row.started_at, row.ended_at ?? row.now) : null,
+    },
+  };
+}
+
+/** An event of a task that SQL has stored. */
+export function taskEvent(
+  id: TaskId,
+  tenant: string,
+  seq: number,
+  type: EventType,
+  at: string,
+  data: Record<string, unknown>,
+): RuntimeEvent {
+  return { stream: id, seq, type, tenant, at, data };
+}

@@ -1,0 +1,193 @@
+// Settling: the verdict on an attempt, written under its fence together with everything that follows from it.
+
+import type { WireError } from '../contracts/errors.ts';
+import type { EventType, RuntimeEvent } from '../contracts/event.ts';
+import { toUuid } from '../contracts/ids.ts';
+import type { Committed, Db, TaskStore } from '../contracts/store.ts';
+import type { SettleTask, TaskState } from '../contracts/task.ts';
+import type { GroupCommit, OpKind } from './group-commit.ts';
+import { sql, withTypeIds } from './sql.ts';
+
+/** The inbox row of a step's end; `s` carries the settled task. The event id makes it unique per end. */
+export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
+  SELECT s.workflow_id, s.id::text || '/' || s.fence, CASE WHEN s.state = 'completed'
+    THEN jsonb_build_object('type', 'step.completed', 'output', s.result)
+    ELSE jsonb_build_object('type', 'step.failed', 'state', s.state, 'error', s.error) END
+    || jsonb_build_object('atMs', floor(extract(epoch FROM s.at) * 1000)::bigint, 'step', s.step_key, 'round', s.round, 'taskId', s.id,
+      'agentId', s.agent_id, 'attempts', s.attempts, 'startedAtMs', floor(extract(epoch FROM s.started_at) * 1000)::bigint)
+  FROM ${source} s WHERE s.workflow_id IS NOT NULL AND s.state IN ('completed', 'failed', 'dead', 'cancelled', 'timed_out')
+  ON CONFLICT DO NOTHING`;
+
+// An own node row that was not swept proves that nothing of ours was given away, even when the lease has run out meanwhile:
+// the sweeper takes the row FOR UPDATE first, and whoever comes second sees what the first one did.
+const SETTLE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
+me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
+r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, fence bigint, attempt int, state text,
+  result jsonb, error jsonb, delay_ms bigint, uncharge int, crash int, outcome text, agent_id uuid, thread int, run_ms float8,
+  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb) CROSS JOIN now ORDER BY r.id),
+ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
+    error = CASE WHEN r.state = 'completed' THEN NULL ELSE coalesce(r.error, t.error) END,
+    attempt = t.attempt - r.uncharge, crash_count = t.crash_count + r.crash,
+    run_at = CASE WHEN r.delay_ms IS NULL THEN t.run_at ELSE r.at + r.delay_ms * interval '1 millisecond' END,
+    last_agent = coalesce(r.agent_id, t.last_agent),
+    ended_at = CASE WHEN r.delay_ms IS NULL THEN r.at END,
+    event_seq = t.event_seq + (r.event IS NOT NULL)::int
+  FROM r, me WHERE t.id = r.id AND t.fence = r.fence AND t.state = 'running' AND t.owner_node = me.id
+  RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.claimed_at, t.started_at, t.attempt AS attempts),
+history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, error, run_ms)
+  SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
+ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+  SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL),
+inbox AS (${INBOX_OF_STEPS('ok')}),
+snap AS (UPDATE agent a SET snapshot = s.snap
+  FROM (SELECT DISTINCT ON (snap_agent) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL ORDER BY snap_agent, i DESC) s
+  WHERE a.id = s.snap_agent AND a.epoch = s.snap_epoch AND a.owner_node = $2)
+SELECT i, state, tenant, event_seq, at FROM ok`;
+
+interface SettledRow {
+  readonly i: number;
+  readonly state: TaskState;
+  readonly tenant: string;
+  readonly event_seq: number;
+  readonly at: string;
+}
+
+type SettleOutcome = Awaited<ReturnType<TaskStore['settle']>>;
+
+function plan(op: SettleTask): {
+  readonly state: TaskState;
+  readonly error: WireError | null;
+  readonly event: EventType | null;
+  readonly data: Record<string, unknown>;
+} {
+  const { settlement } = op;
+  const base = { attempt: op.attempt, agentId: op.agentId, runMs: op.runMs };
+  switch (settlement.type) {
+    case 'completed':
+      return { state: 'completed', error: null, event: 'task.completed', data: base };
+    case 'retry':
+      return {
+        state: settlement.delayMs > 0 ? 'scheduled' : 'queued',
+        error: settlement.error,
+        // A task that never started is only handed on: no news for its stream.
+        event: settlement.charge ? 'task.retrying' : null,
+        data: { ...base, delayMs: settlement.delayMs, ...(settlement.error ? { error: settlement.error } : {}) },
+      };
+    case 'failed':
+    case 'dead':
+    case 'timed_out':
+    case 'cancelled':
+      return {
+        state: settlement.type,
+        error: settlement.error,
+        event: `task.${settlement.type}`,
+        data: { ...base, error: settlement.error },
+      };
+  }
+}
+
+export function settleKind(node: string): OpKind<SettleTask, SettledRow, SettleOutcome> {
+  return {
+    name: 'settle',
+    encode(op) {
+      const { state, error, event, data } = plan(op);
+      const { settlement, agentSnapshot } = op;
+      return {
+        id: toUuid(op.taskId),
+        fence: op.fence,
+        attempt: op.attempt,
+        state,
+        result: settlement.type === 'completed' ? settlement.result : null,
+        error,
+        delay_ms: settlement.type === 'retry' ? Math.max(0, Math.round(settlement.delayMs)) : null,
+        uncharge: settlement.type === 'retry' && !settlement.charge ? 1 : 0,
+        crash: op.crashed ? 1 : 0,
+        outcome: op.outcome,
+        agent_id: op.agentId && toUuid(op.agentId),
+        thread: op.thread,
+        run_ms: op.runMs,
+        ...(agentSnapshot
+          ? { snap_agent: toUuid(agentSnapshot.id), snap_epoch: agentSnapshot.epoch, snap: agentSnapshot.snapshot }
+          : {}),
+        event,
+        data,
+      };
+    },
+    statement: (json) => sql('task_settle', SETTLE, json, node),
+    decode(op, [row]) {
+      if (!row) return { outcome: 'fenced' };
+      const { event, data } = plan(op);
+      const events: RuntimeEvent[] = event
+        ? [{ stream: op.taskId, seq: row.event_seq, type: event, tenant: row.tenant, at: row.at, data }]
+        : [];
+      return { outcome: 'committed', state: row.state, events };
+    },
+  };
+}
+
+/** How many settlements of unknown outcome are remembered; more than ever run at once on a node. */
+const MAX_UNKNOWN = 10_000;
+
+/**
+ * Settles; when the connection was lost during an earlier try of the same settlement, a refusal may be our own success:
+ * then the row itself is asked.
+ */
+export function createSettle(db: Db, commit: GroupCommit, node: string): TaskStore['settle'] {
+  const kind = settleKind(node);
+  const unknown = new Set<string>();
+  return async (op) => {
+    const key = `${op.taskId}/${op.fence}`;
+    try {
+      const result = await commit.run(kind, op);
+      if (result.outcome === 'committed' || !unknown.has(key)) {
+        unknown.delete(key);
+        return result;
+      }
+      const recorded = await readSettled(db, node, op);
+      unknown.delete(key);
+      return recorded ?? result;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'store_unavailable' && unknown.size < MAX_UNKNOWN) unknown.add(key);
+      throw error;
+    }
+  };
+}
+
+async function readSettled(db: Db, node: string, op: SettleTask): Promise<(SettleOutcome & Committed) | null> {
+  const { rows } = await db.query<{
+    state: TaskState;
+    tenant: string;
+    seq: number | null;
+    type: EventType | null;
+    at: string | null;
+    data: Record<string, unknown>;
+  }>(
+    sql(
+      'task_read_settled',
+      `SELECT t.state, t.tenant, e.seq, e.type, e.at, e.data FROM task t
+       LEFT JOIN event e ON e.stream = t.id AND e.seq = t.event_seq AND e.seq > 1
+       WHERE t.id = $1 AND t.fence = $2 AND t.state <> 'running'
+         AND EXISTS (SELECT 1 FROM attempt a WHERE a.task_id = t.id AND a.fence = $2 AND a.node = $3 AND a.outcome = $4)`,
+      toUuid(op.taskId),
+      op.fence,
+      node,
+      op.outcome,
+    ),
+  );
+  const [row] = rows;
+  if (!row) return null;
+  const events =
+    row.type && row.seq !== null && row.at
+      ? [
+          {
+            stream: op.taskId,
+            seq: row.seq,
+            type: row.type,
+            tenant: row.tenant,
+            at: row.at,
+            data: withTypeIds(row.data),
+          },
+        ]
+      : [];
+  return { outcome: 'committed', state: row.state, events };
+}

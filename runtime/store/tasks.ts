@@ -1,0 +1,176 @@
+// Tasks in the database: the operations of the group commit, and the reads.
+
+import { toWireError, type WireError } from '../contracts/errors.ts';
+import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
+import type { Db, TaskFilter, TaskStore } from '../contracts/store.ts';
+import { type AttemptView, TASK_STATES, type TaskState } from '../contracts/task.ts';
+import type { GroupCommit } from './group-commit.ts';
+import { clampLimit, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
+import { claimKind } from './task-claim.ts';
+import { createTaskEnds } from './task-end.ts';
+import { CLAIM_COLUMNS, type ClaimRow, claimedOf, TASK_COLUMNS, type TaskRow, taskView } from './task-rows.ts';
+import { createSettle } from './task-settle.ts';
+import { createSubmit } from './task-submit.ts';
+
+const PINNED_LIMIT = 1_000;
+
+export function createTaskStore(db: Db, commit: GroupCommit, node: string): TaskStore {
+  const claims = claimKind(node);
+  return {
+    submit: createSubmit(db, commit, node),
+    claim: (asks) => (asks.some(({ slots }) => slots > 0) ? commit.run(claims, asks) : Promise.resolve([])),
+    settle: createSettle(db, commit, node),
+    ...createTaskEnds(db),
+
+    async get(id, tenant) {
+      const uuid = uuidOf('task', id);
+      if (!uuid) return null;
+      const { rows } = await db.query<TaskRow>(
+        sql('task_get', `SELECT ${TASK_COLUMNS} FROM task WHERE id = $1 AND tenant = $2`, uuid, tenant),
+      );
+      return rows[0] ? taskView(rows[0]) : null;
+    },
+
+    attempts: (id) => readAttempts(db, id),
+
+    async ownClaims() {
+      const { rows } = await db.query<ClaimRow>(
+        sql(
+          'task_own_claims',
+          `SELECT ${CLAIM_COLUMNS} FROM task t WHERE t.state = 'running' AND t.owner_node = $1`,
+          node,
+        ),
+      );
+      return rows.map(claimedOf);
+    },
+
+    async pinnedQueues() {
+      // Jumps from queue to queue along the index: the cost is the number of queues, not of tasks.
+      const { rows } = await db.query<{ queue: string }>(
+        sql(
+          'task_pinned_queues',
+          `WITH RECURSIVE q AS (
+             (SELECT queue, 1 AS n FROM task WHERE state = 'queued' AND queue >= 'agent:' AND queue < 'agent;' ORDER BY queue LIMIT 1)
+             UNION ALL SELECT (SELECT t.queue FROM task t WHERE t.state = 'queued' AND t.queue > q.queue AND t.queue < 'agent;'
+               ORDER BY t.queue LIMIT 1), q.n + 1 FROM q WHERE q.queue IS NOT NULL AND q.n < ${PINNED_LIMIT})
+           SELECT queue FROM q WHERE queue IS NOT NULL`,
+        ),
+      );
+      return rows.map(({ queue }) => queue);
+    },
+
+    async list(filter) {
+      const limit = clampLimit(filter.limit);
+      const { rows } = await listTasks(db, filter, limit);
+      return page(rows, limit, taskView);
+    },
+
+    async byWorkflow(id) {
+      const { rows } = await db.query<TaskRow>(
+        sql(
+          'task_by_workflow',
+          `SELECT ${TASK_COLUMNS} FROM task WHERE workflow_id = $1 ORDER BY created_at, id`,
+          toUuid(id),
+        ),
+      );
+      return rows.map(taskView);
+    },
+
+    counts: (tenant) => readCounts(db, tenant),
+  };
+}
+
+/** Newest first. The text differs with the filters in use, so that each gets a plan of its own. */
+function listTasks(db: Db, filter: TaskFilter, limit: number) {
+  const params: unknown[] = [filter.tenant, limit + 1];
+  const used: string[] = [];
+  const where = (name: string, condition: (at: string) => string, value: unknown) => {
+    if (value === undefined || value === null) return '';
+    params.push(value);
+    used.push(name);
+    return ` AND ${condition(`$${params.length}`)}`;
+  };
+  const NOBODY = '00000000-0000-0000-0000-000000000000';
+  const conditions = [
+    where('status', (at) => `state = ${at}`, filter.status),
+    where('capability', (at) => `capability = ${at}`, filter.capability),
+    where(
+      'agent',
+      (at) => `(agent_id = ${at} OR last_agent = ${at})`,
+      filter.agentId === undefined ? undefined : (uuidOf('agent', filter.agentId) ?? NOBODY),
+    ),
+    where(
+      'workflow',
+      (at) => `workflow_id = ${at}`,
+      filter.workflowId === undefined ? undefined : (uuidOf('workflow', filter.workflowId) ?? NOBODY),
+    ),
+    where('after', (at) => `id < ${at}`, readCursor(filter.cursor)),
+  ].join('');
+  return db.query<TaskRow>(
+    sql(
+      ['task_list', ...used].join('_'),
+      `SELECT ${TASK_COLUMNS} FROM task WHERE tenant = $1${conditions} ORDER BY id DESC LIMIT $2`,
+      ...params,
+    ),
+  );
+}
+
+async function readAttempts(db: Db, id: TaskId): Promise<readonly AttemptView[]> {
+  const { rows } = await db.query<{
+    attempt: number;
+    node: string;
+    agent_id: string | null;
+    thread: number | null;
+    started_at: string;
+    ended_at: string | null;
+    outcome: AttemptView['outcome'];
+    error: WireError | null;
+  }>(
+    sql(
+      'task_attempts',
+      `SELECT attempt, fence, node, agent_id, thread, started_at, ended_at, outcome, error FROM attempt WHERE task_id = $1
+       UNION ALL SELECT attempt, fence, owner_node, agent_id, NULL, claimed_at, NULL, 'running', NULL FROM task
+         WHERE id = $1 AND state = 'running'
+       ORDER BY fence`,
+      toUuid(id),
+    ),
+  );
+  return rows.map((row) => ({
+    attempt: row.attempt,
+    node: fromUuid('node', row.node),
+    agentId: idOrNull('agent', row.agent_id),
+    thread: row.thread,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    outcome: row.outcome,
+    error: row.error && toWireError(row.error),
+  }));
+}
+
+async function readCounts(db: Db, tenant: string | undefined): ReturnType<TaskStore['counts']> {
+  const [states, queues] = await db.batch([
+    tenant === undefined
+      ? sql('task_count_states', 'SELECT state, count(*) AS count FROM task GROUP BY state')
+      : sql(
+          'task_count_states_tenant',
+          'SELECT state, count(*) AS count FROM task WHERE tenant = $1 GROUP BY state',
+          tenant,
+        ),
+    sql(
+      tenant === undefined ? 'task_count_queues' : 'task_count_queues_tenant',
+      `SELECT queue, count(*) AS queued, (extract(epoch FROM clock_timestamp() - min(run_at)) * 1000)::float8 AS oldest_ms
+       FROM task WHERE state = 'queued'${tenant === undefined ? '' : ' AND tenant = $1'} GROUP BY queue ORDER BY queued DESC LIMIT 100`,
+      ...(tenant === undefined ? [] : [tenant]),
+    ),
+  ]);
+  const byState = Object.fromEntries(TASK_STATES.map((state) => [state, 0])) as Record<TaskState, number>;
+  for (const { state, count } of (states?.rows ?? []) as { state: TaskState; count: number }[]) byState[state] = count;
+  return {
+    byState,
+    queues: ((queues?.rows ?? []) as { queue: string; queued: number; oldest_ms: number }[]).map((row) => ({
+      queue: row.queue,
+      queued: row.queued,
+      oldestMs: Math.max(0, row.oldest_ms),
+    })),
+  };
+}

@@ -1,0 +1,152 @@
+// Advance: one decision of a coordinator and everything it brings about, for all coordinators of the node in one statement.
+// The workflow row's version is the fence; what it does not admit is not written.
+
+import { wireError } from '../contracts/errors.ts';
+import type { RuntimeEvent } from '../contracts/event.ts';
+import { toUuid } from '../contracts/ids.ts';
+import type { Advance, WorkflowStore } from '../contracts/store.ts';
+import type { OpKind } from './group-commit.ts';
+import { sql } from './sql.ts';
+import { END_TASKS, type EndedRow, endedEvent, runningOf } from './task-end.ts';
+import {
+  ACCEPTED_EVENTS,
+  acceptedEvent,
+  claimedAtInsert,
+  DUE,
+  encodeNewTask,
+  type InsertedRow,
+  insertTasks,
+  NEW_TASK_RECORD,
+  OPEN_TASK,
+  PRIORITY_STEP,
+  takes,
+} from './task-rows.ts';
+
+const CANCELLED = JSON.stringify(wireError('task_cancelled', 'the workflow no longer needs this step')).replaceAll(
+  "'",
+  "''",
+);
+
+const ADVANCE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
+me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
+a AS MATERIALIZED (SELECT a.*, now.at FROM jsonb_to_recordset($1::jsonb) AS a(i int, wid uuid, version bigint, consumed jsonb, journal jsonb,
+  snapshot jsonb, schedule jsonb, cancel jsonb, timers jsonb, decisions jsonb, events jsonb, done int, total int, ending jsonb)
+  CROSS JOIN now ORDER BY a.wid),
+ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.total,
+    journal_seq = w.journal_seq + jsonb_array_length(a.journal), decision_seq = w.decision_seq + jsonb_array_length(a.decisions),
+    event_seq = w.event_seq + jsonb_array_length(a.events),
+    status = coalesce(a.ending->>'status', w.status), stop_reason = a.ending->>'stopReason', output = a.ending->'output',
+    error = nullif(a.ending->'error', 'null'), metrics = nullif(a.ending->'metrics', 'null'),
+    ended_at = CASE WHEN a.ending IS NOT NULL THEN a.at END,
+    owner_node = CASE WHEN a.ending IS NULL THEN w.owner_node END
+  FROM a, me WHERE w.id = a.wid AND w.version = a.version AND w.owner_node = me.id AND w.status IN ('running', 'paused')
+  RETURNING a.*, w.tenant, w.version AS new_version, w.journal_seq, w.decision_seq, w.event_seq),
+read AS (UPDATE workflow_inbox x SET consumed = true, event = NULL
+  FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id)) c
+  WHERE x.workflow_id = c.wid AND x.event_id = c.id),
+journal AS (INSERT INTO workflow_journal (workflow_id, seq, at, event)
+  SELECT ok.wid, ok.journal_seq - jsonb_array_length(ok.journal) + e.n, ok.at, e.event
+  FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.journal) WITH ORDINALITY AS e(event, n)),
+snapshot AS (INSERT INTO workflow_snapshot (workflow_id, journal_seq, state)
+  SELECT wid, journal_seq, snapshot->'state' FROM ok WHERE snapshot IS NOT NULL
+  ON CONFLICT (workflow_id) DO UPDATE SET journal_seq = excluded.journal_seq, state = excluded.state),
+decisions AS (INSERT INTO workflow_decision (workflow_id, seq, at, decision)
+  SELECT ok.wid, ok.decision_seq - jsonb_array_length(ok.decisions) + e.n, ok.at, e.decision
+  FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.decisions) WITH ORDINALITY AS e(decision, n)),
+wf_events AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+  SELECT ok.wid, ok.event_seq - jsonb_array_length(ok.events) + e.n, 'workflow', ok.tenant, e.event->>'type', ok.at, e.event->'data'
+  FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.events) WITH ORDINALITY AS e(event, n)),
+timers AS (INSERT INTO workflow_timer (workflow_id, key, due_at)
+  SELECT DISTINCT ON (ok.wid, t.key) ok.wid, t.key, ok.at + t."afterMs" * interval '1 millisecond'
+  FROM ok CROSS JOIN LATERAL jsonb_to_recordset(ok.timers) AS t(key text, "afterMs" float8) WHERE ok.ending IS NULL
+  ON CONFLICT (workflow_id, key) DO UPDATE SET due_at = excluded.due_at),
+no_timers AS (DELETE FROM workflow_timer t USING ok WHERE ok.ending IS NOT NULL AND t.workflow_id = ok.wid),
+plan AS MATERIALIZED (SELECT ok.i, ok.wid, ok.at, s.task, s.n FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.schedule) WITH ORDINALITY AS s(task, n)
+  WHERE ok.ending IS NULL),
+r AS MATERIALIZED (SELECT r.*, plan.i, plan.n, d.due, d.due - r.priority * ${PRIORITY_STEP} + (plan.i + plan.n) * interval '1 microsecond' AS rank, now.at
+  FROM plan CROSS JOIN now CROSS JOIN LATERAL jsonb_to_record(plan.task) AS r(${NEW_TASK_RECORD})
+  CROSS JOIN LATERAL (SELECT ${DUE} AS due) d),
+able AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM r JOIN node ON node.id = $2 AND NOT node.draining WHERE r.claim) AS takes),
+due AS MATERIALIZED (${takes('r', 'able.takes')} CROSS JOIN able),
+ins AS (${insertTasks('due')}),
+ev AS (${ACCEPTED_EVENTS}),
+gone AS MATERIALIZED (SELECT ok.i, t.id, ok.at, t.was, t.was_node, t.was_fence FROM ok CROSS JOIN LATERAL (
+  SELECT id, state AS was, owner_node AS was_node, fence AS was_fence FROM task
+  WHERE workflow_id = ok.wid AND state IN ${OPEN_TASK} AND (ok.ending IS NOT NULL
+    OR EXISTS (SELECT 1 FROM jsonb_to_recordset(ok.cancel) AS c(step text, round int) WHERE c.step = task.step_key AND c.round = task.round))
+  ORDER BY id FOR UPDATE) t WHERE ok.ending IS NOT NULL OR jsonb_array_length(ok.cancel) > 0),
+target AS MATERIALIZED (SELECT i, id, at, was, was_node, was_fence, 'cancelled' AS state, '${CANCELLED}'::jsonb AS error FROM gone),
+${END_TASKS.replace(/,\s*ended_mail AS[\s\S]*$/, '')}
+SELECT i, 'ok' AS what, new_version AS version, event_seq, at, NULL::jsonb AS row FROM ok
+UNION ALL SELECT i, 'ended', NULL, NULL, at, to_jsonb(ended) FROM ended
+UNION ALL SELECT NULL, 'task', NULL, NULL, created_at, jsonb_build_object('id', id, 'state', state, 'run_at', run_at, 'created_at', created_at)
+  FROM ins`;
+
+interface AdvanceRow {
+  /** Null for inserted tasks: every operation looks for its own among them. */
+  readonly i: number | null;
+  readonly what: 'ok' | 'ended' | 'task';
+  readonly version: number;
+  readonly event_seq: number;
+  readonly at: string;
+  readonly row: unknown;
+}
+
+type AdvanceOutcome = Awaited<ReturnType<WorkflowStore['advance']>>;
+
+/** Timestamps inside jsonb come as PostgreSQL writes them there. */
+const iso = (text: string): string => new Date(text).toISOString();
+
+export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOutcome> {
+  return {
+    name: 'workflow.advance',
+    encode: (op) => ({
+      wid: toUuid(op.workflowId),
+      version: op.version,
+      consumed: op.consumed,
+      journal: op.journal,
+      snapshot: op.snapshot === undefined ? undefined : { state: op.snapshot },
+      schedule: op.schedule.map((task, at) => encodeNewTask(task, op.claim?.[at])),
+      cancel: op.cancel.map(({ step, round }) => ({ step, round })),
+      timers: op.timers.map(({ key, afterMs }) => ({ key, afterMs })),
+      decisions: op.decisions,
+      events: op.events.map(({ type, data }) => ({ type, data })),
+      done: op.progress.done,
+      total: op.progress.total,
+      ending: op.end,
+    }),
+    statement: (json) => sql('workflow_advance', ADVANCE, json, node),
+    decode(op, rows) {
+      const ok = rows.find(({ what }) => what === 'ok');
+      if (!ok) return { outcome: 'conflict' };
+      const ended = rows.filter(({ what }) => what === 'ended').map(({ row, at }) => ({ ...(row as EndedRow), at }));
+      const inserted = new Map(
+        rows.filter(({ what }) => what === 'task').map(({ row }) => [(row as InsertedRow).id, row as InsertedRow]),
+      );
+      const accepted = op.schedule.flatMap((task) => {
+        const row = inserted.get(toUuid(task.id));
+        return row ? [acceptedEvent(task, { ...row, run_at: iso(row.run_at), created_at: iso(row.created_at) })] : [];
+      });
+      const first = ok.event_seq - op.events.length + 1;
+      const own = op.events.map(
+        ({ type, data }, at): RuntimeEvent => ({
+          stream: op.workflowId,
+          seq: first + at,
+          type,
+          tenant: op.tenant,
+          at: ok.at,
+          data,
+        }),
+      );
+      return {
+        outcome: 'committed',
+        version: ok.version,
+        cancelledRunning: runningOf(ended),
+        claimed: op.schedule.flatMap((task) =>
+          inserted.get(toUuid(task.id))?.state === 'running' ? [claimedAtInsert(task)] : [],
+        ),
+        events: [...accepted, ...ended.map(endedEvent), ...own],
+      };
+    },
+  };
+}

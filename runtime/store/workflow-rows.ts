@@ -1,0 +1,55 @@
+// Workflow rows as the runtime works with them.
+
+import type { CoordinationEvent } from '../contracts/coordination.ts';
+import { fromUuid } from '../contracts/ids.ts';
+import type { WorkflowRow } from '../contracts/store.ts';
+import type { WorkflowSpec, WorkflowState } from '../contracts/workflow.ts';
+import { idOrNull, withTypeIds } from './sql.ts';
+
+export const WORKFLOW_COLUMNS = `id, tenant, name, pattern, spec, def_hash, status, stop_reason, output, error, metrics, owner_node, version,
+  created_at, started_at, ended_at, done, total`;
+
+export interface DbWorkflow {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  readonly pattern: string;
+  readonly spec: WorkflowSpec;
+  readonly def_hash: string;
+  readonly status: WorkflowState;
+  readonly stop_reason: string | null;
+  readonly output: unknown;
+  readonly error: unknown;
+  readonly metrics: unknown;
+  readonly owner_node: string | null;
+  readonly version: number;
+  readonly created_at: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly done: number;
+  readonly total: number;
+}
+
+export function workflowOf(row: DbWorkflow): WorkflowRow {
+  return {
+    id: fromUuid('workflow', row.id),
+    tenant: row.tenant,
+    name: row.name,
+    pattern: row.pattern,
+    spec: row.spec,
+    defHash: row.def_hash,
+    status: row.status,
+    stopReason: row.stop_reason,
+    output: row.output,
+    error: row.error,
+    owner: idOrNull('node', row.owner_node),
+    version: row.version,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    progress: { done: row.done, total: row.total },
+  };
+}
+
+/** Events that SQL wrote name tasks and agents by uuid. */
+export const coordinationEvent = (event: CoordinationEvent): CoordinationEvent => withTypeIds(event);
