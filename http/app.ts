@@ -11,7 +11,7 @@ import { type ApiRequest, type Endpoint, producedTypes, type RouteDeps, routeNam
 import { checkUnique, createMethodGuard } from './guard.ts';
 import { hostClock, quietLog } from './host.ts';
 import { checkRequestSize, createRateLimits, type RateLimits, StreamSlots } from './limits.ts';
-import { openApiDocument } from './openapi.ts';
+import { type OpenApiDocument, openApiDocument } from './openapi.ts';
 import { accepts, idempotencyKey, parseQuery, preferredWaitMs } from './params.ts';
 import { EdgeError, invalidInput, isBug, problemResponse } from './problem.ts';
 import { agentRoutes } from './routes/agents.ts';
@@ -118,10 +118,16 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
     ...systemRoutes(deps),
     ...eventRoutes(deps),
   ];
-  const health = healthRoutes(deps, () => document);
+  // Made when it is first asked for: a hundred schemas take longer than the rest of the start.
+  let document: OpenApiDocument | undefined;
+  const describe = (): OpenApiDocument => {
+    document ??= openApiDocument(endpoints, version, deps.basePath);
+    return document;
+  };
   // Literal paths first: the router takes the first that fits.
-  const endpoints = [...listed, ...health].sort((a, b) => Number(a.path.includes('{')) - Number(b.path.includes('{')));
-  const document = openApiDocument(endpoints, version, deps.basePath);
+  const endpoints = [...listed, ...healthRoutes(deps, describe)].sort(
+    (a, b) => Number(a.path.includes('{')) - Number(b.path.includes('{')),
+  );
   return endpoints;
 }
 
