@@ -1,0 +1,104 @@
+// Attempts under way in the threads, as main sees them: each ends with exactly one outcome.
+
+import type { WireError } from '../contracts/errors.ts';
+import type { TaskId } from '../contracts/ids.ts';
+import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
+import type { Entry } from './directory.ts';
+import type { ThreadHandle } from './thread-handle.ts';
+
+export interface RunningTask {
+  readonly key: number;
+  readonly task: TaskAssignment;
+  readonly entry: Entry;
+  readonly thread: ThreadHandle;
+  readonly startedAtMs: number;
+  /** Time limit plus grace. */
+  readonly dueAtMs: number;
+  /** Resolves when it has its outcome. */
+  readonly ended: Promise<void>;
+  cancelling: Promise<CancelEffect> | null;
+  readonly settle: (outcome: TaskOutcome) => void;
+}
+
+export class TaskTable {
+  readonly #running = new Map<number, RunningTask>();
+  #key = 0;
+  /** Outcomes that came after the attempt had been given up. */
+  refused = 0;
+
+  /** Enters an attempt; `send` carries it to its thread. */
+  run(
+    facts: {
+      readonly task: TaskAssignment;
+      readonly entry: Entry;
+      readonly thread: ThreadHandle;
+      readonly nowMs: number;
+      readonly graceMs: number;
+    },
+    send: (key: number) => void,
+  ): Promise<TaskOutcome> {
+    const { task, entry, thread, nowMs, graceMs } = facts;
+    // Keys are shown in an Int32Array; 0 means none.
+    this.#key = (this.#key % 0x7fff_fffe) + 1;
+    const key = this.#key;
+    return new Promise((resolve) => {
+      let end: () => void = () => {};
+      const ended = new Promise<void>((done) => {
+        end = done;
+      });
+      this.#running.set(key, {
+        key,
+        task,
+        entry,
+        thread,
+        startedAtMs: nowMs,
+        dueAtMs: nowMs + task.timeoutMs + graceMs,
+        ended,
+        cancelling: null,
+        settle: (outcome) => {
+          if (!this.#running.delete(key)) return;
+          resolve(outcome);
+          end();
+        },
+      });
+      send(key);
+    });
+  }
+
+  settle(key: number, outcome: TaskOutcome): void {
+    const running = this.#running.get(key);
+    if (running) running.settle(outcome);
+    else this.refused++;
+  }
+
+  find(taskId: TaskId, fence: number): RunningTask | undefined {
+    for (const running of this.#running.values()) {
+      if (running.task.taskId === taskId && running.task.fence === fence) return running;
+    }
+    return undefined;
+  }
+
+  has(running: RunningTask): boolean {
+    return this.#running.get(running.key) === running;
+  }
+
+  get(key: number): RunningTask | undefined {
+    return this.#running.get(key);
+  }
+
+  of(thread: ThreadHandle): RunningTask[] {
+    return [...this.#running.values()].filter((running) => running.thread === thread);
+  }
+
+  /** The thread is gone: its attempts are lost, at most one of them by its own fault. */
+  lose(thread: ThreadHandle, error: WireError, culprit: RunningTask | undefined, nowMs: number): void {
+    for (const running of this.of(thread)) {
+      running.settle({
+        type: 'lost',
+        error,
+        culprit: running === culprit,
+        runMs: nowMs - running.startedAtMs,
+      });
+    }
+  }
+}

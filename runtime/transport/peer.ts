@@ -1,0 +1,404 @@
+// The data plane of one thread (main included): who is where, what was sent to whom, what came back.
+// It knows no cells: its owner (thread/host or pool/thread-pool) takes what is delivered and names routes.
+
+import type { DeadLetter, DeadLetterReason, TellResult } from '../contracts/envelope.ts';
+import {
+  type ErrorCode,
+  fromWireError,
+  RuntimeError,
+  toWireError,
+  type WireError,
+  wireError,
+} from '../contracts/errors.ts';
+import type { AgentId } from '../contracts/ids.ts';
+import { Asks } from './asks.ts';
+import { Delivered, Envelope, letterOf, type Meta, type Origin } from './envelope.ts';
+import {
+  ARITY,
+  ASK,
+  FAIL,
+  FORGET,
+  GRANT,
+  INTRODUCE,
+  NACK,
+  NACK_REASONS,
+  type NackReason,
+  PAUSE,
+  REPLY,
+  TELL,
+  TELL_META,
+  UNPAUSED,
+} from './frames.ts';
+import { type DataPort, HOLD_LIMIT, Link, type LinkEvents, type Turn } from './link.ts';
+import { portable } from './plain.ts';
+import { Queue } from './queue.ts';
+import type { Wheel } from './wheel.ts';
+
+export interface Route {
+  readonly link: Link;
+  readonly slot: number;
+}
+
+export interface PeerOwner {
+  /** The label of this end in message ids. */
+  readonly label: string;
+  /** Delivers to an actor of this thread; false when it is none of this thread. */
+  deliverLocally(envelope: Envelope): boolean;
+  /** Takes a message that came over a link. `timeoutMs` is 0 for a tell. */
+  deliver(link: Link, sequence: number, slot: number, message: Delivered, timeoutMs: number): void;
+  /** Where an actor lives, if that is known without asking. */
+  route(id: AgentId): Route | undefined;
+  /** Find out; {@link Peer.resolved} ends it. `stale` is the place it has left. */
+  resolve(id: AgentId, stale: Route | undefined): void;
+  /** An operation that is no message. */
+  operation(link: Link, flat: readonly unknown[], at: number): void;
+  other(link: Link, value: unknown): void;
+  down(link: Link): void;
+  deadLetter(letter: DeadLetter): void;
+  /** A plain tell of this sender was refused. */
+  undelivered(fromSlot: number, letter: DeadLetter): void;
+  /** All operations of a frame have been taken. */
+  frameEnded(): void;
+  /** The sender holds nothing back for this slot any more. */
+  unpaused(link: Link, slot: number): void;
+}
+
+interface Resolving {
+  /** In order: what was sent to the old place and came back, then what was sent since. */
+  readonly returned: Envelope[];
+  readonly waiting: Queue<Envelope>;
+  /** Until this much is acknowledged on the old link, more may come back. */
+  barrier: { readonly link: Link; readonly sequence: number; readonly stale: Route } | undefined;
+}
+
+export interface TellOptions {
+  readonly from: AgentId | undefined;
+  readonly fromSlot: number;
+  readonly meta?: Meta | null;
+}
+
+/** An actor may move this often under one message. */
+const MAX_HOPS = 4;
+
+export class Peer implements LinkEvents {
+  readonly links = new Map<number, Link>();
+  readonly asks: Asks;
+  /** The origin of messages that never left this thread. */
+  readonly here: Origin;
+  lateReplies = 0;
+  messagesIn = 0;
+  messagesOut = 0;
+  readonly #resolving = new Map<AgentId, Resolving>();
+  readonly #owner: PeerOwner;
+  readonly #turn: Turn;
+  #sequence = 0;
+
+  constructor(owner: PeerOwner, wheel: Wheel, turn: Turn) {
+    this.#owner = owner;
+    this.#turn = turn;
+    this.asks = new Asks(wheel);
+    this.here = { label: owner.label, sentAtMs: 0 };
+  }
+
+  nextSequence(): number {
+    return ++this.#sequence;
+  }
+
+  connect(peer: number, port: DataPort): Link {
+    const link = new Link(peer, `${this.#owner.label}.${peer}`, port, this, this.#turn);
+    this.links.set(peer, link);
+    return link;
+  }
+
+  // ---- out ----------------------------------------------------------------------------------------------------------------
+
+  tell(to: AgentId, type: string, body: unknown, options: TellOptions, confirm: Envelope['confirm'] = null): void {
+    const { from, fromSlot, meta = null } = options;
+    let carried: ReturnType<typeof portable>;
+    try {
+      carried = portable(body);
+    } catch (error) {
+      this.refuse(new Envelope(to, from, fromSlot, type, describe(error), true, meta, 0, 0, confirm), 'not_cloneable');
+      return;
+    }
+    this.send(new Envelope(to, from, fromSlot, type, carried.value, carried.plain, meta, 0, 0, confirm));
+  }
+
+  tellConfirmed(to: AgentId, type: string, body: unknown, options: TellOptions): Promise<TellResult> {
+    return new Promise((resolve) => this.tell(to, type, body, options, resolve));
+  }
+
+  ask(
+    to: AgentId,
+    type: string,
+    body: unknown,
+    options: TellOptions & { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<unknown> {
+    const { from, fromSlot, meta = null, timeoutMs, signal } = options;
+    return this.asks.open({ to, from, type }, timeoutMs, signal, (correlation) => {
+      let carried: ReturnType<typeof portable>;
+      try {
+        carried = portable(body);
+      } catch (error) {
+        const lost = new Envelope(to, from, fromSlot, type, describe(error), true, meta, correlation, timeoutMs, null);
+        this.refuse(lost, 'not_cloneable');
+        return;
+      }
+      const { value, plain } = carried;
+      this.send(new Envelope(to, from, fromSlot, type, value, plain, meta, correlation, timeoutMs, null));
+    });
+  }
+
+  /** Routes one message: to a cell of this thread, over a link, or into the queue of those whose addressee is looked up. */
+  send(envelope: Envelope): void {
+    this.messagesOut++;
+    const resolving = this.#resolving.size > 0 ? this.#resolving.get(envelope.to) : undefined;
+    if (resolving) {
+      if (resolving.waiting.length < HOLD_LIMIT) resolving.waiting.push(envelope);
+      else this.refuse(envelope, 'backpressure');
+      return;
+    }
+    if (this.#owner.deliverLocally(envelope)) return;
+    const route = this.#owner.route(envelope.to);
+    if (route) this.#sendOn(route, envelope);
+    else {
+      const queue = new Queue<Envelope>();
+      queue.push(envelope);
+      this.#resolving.set(envelope.to, { returned: [], waiting: queue, barrier: undefined });
+      this.#owner.resolve(envelope.to, undefined);
+    }
+  }
+
+  #sendOn(route: Route, envelope: Envelope): void {
+    envelope.slot = route.slot;
+    if (envelope.correlation > 0) this.asks.sentTo(envelope.correlation, route.link.peer);
+    if (!route.link.open) this.refuse(envelope, 'target_lost');
+    else if (!route.link.send(envelope)) this.refuse(envelope, 'backpressure');
+  }
+
+  /** Ends a lookup: what waited goes on in order, or is refused. */
+  resolved(id: AgentId, reason: DeadLetterReason = 'actor_not_found'): void {
+    const resolving = this.#resolving.get(id);
+    if (!resolving) return;
+    this.#resolving.delete(id);
+    for (const envelope of [...resolving.returned, ...resolving.waiting.drain()]) {
+      if (envelope.hops > MAX_HOPS) this.refuse(envelope, 'hop_limit');
+      else if (!this.#owner.deliverLocally(envelope)) {
+        const route = this.#owner.route(id);
+        if (route) this.#sendOn(route, envelope);
+        else this.refuse(envelope, reason);
+      }
+    }
+  }
+
+  reply(correlation: number, origin: Origin, body: unknown): void {
+    let carried: ReturnType<typeof portable>;
+    try {
+      carried = portable(body);
+    } catch (error) {
+      this.replyError(
+        correlation,
+        origin,
+        wireError('not_cloneable', `the reply cannot be cloned: ${describe(error)}`),
+      );
+      return;
+    }
+    if (origin instanceof Link) origin.control([REPLY, correlation, carried.value], carried.plain);
+    else this.#answered(correlation, this.asks.resolve(correlation, carried.value), carried.value, origin);
+  }
+
+  replyError(correlation: number, origin: Origin, error: WireError): void {
+    if (origin instanceof Link) origin.control([FAIL, correlation, error], false);
+    else this.#answered(correlation, this.asks.reject(correlation, fromWireError(error)), error, origin);
+  }
+
+  /** Tells the sender, whoever waits, and the dead letters that a message was not taken. */
+  refuse(envelope: Envelope, reason: DeadLetterReason, posted = false): void {
+    envelope.refused = true;
+    const letter = letterOf(
+      envelope,
+      reason,
+      `${this.#owner.label}!${this.nextSequence()}`,
+      Math.round(this.#turn.nowMs()),
+    );
+    this.#owner.deadLetter(letter);
+    if (envelope.correlation > 0) this.asks.reject(envelope.correlation, refusal(envelope, reason));
+    else if (envelope.confirm) {
+      const unknown = posted && reason === 'target_lost';
+      envelope.confirm(unknown ? { outcome: 'unknown', reason: 'target_lost' } : { outcome: 'refused', reason });
+    } else if (reason !== 'dropped_new') this.#owner.undelivered(envelope.fromSlot, letter);
+  }
+
+  /** Everything that waits is refused, every question fails. */
+  stop(): void {
+    for (const id of [...this.#resolving.keys()]) this.resolved(id, 'actor_stopped');
+    for (const link of [...this.links.values()]) link.close();
+    this.asks.stop('target_lost', 'the thread is stopping');
+  }
+
+  // ---- in -----------------------------------------------------------------------------------------------------------------
+
+  frame(link: Link, flat: readonly unknown[]): void {
+    let at = 2;
+    while (at < flat.length) {
+      const op = flat[at] as number;
+      switch (op) {
+        case TELL:
+          this.#take(link, flat, at, null, 0, 0);
+          break;
+        case TELL_META:
+          this.#take(link, flat, at, flat[at + 5] as Meta | null, 0, 0);
+          break;
+        case ASK:
+          this.#take(link, flat, at, flat[at + 5] as Meta | null, flat[at + 6] as number, flat[at + 7] as number);
+          break;
+        case REPLY: {
+          const correlation = flat[at + 1] as number;
+          this.#answered(correlation, this.asks.resolve(correlation, flat[at + 2]), flat[at + 2], link);
+          break;
+        }
+        case FAIL: {
+          const correlation = flat[at + 1] as number;
+          const error = flat[at + 2] as WireError;
+          this.#answered(correlation, this.asks.reject(correlation, fromWireError(error)), error, link);
+          break;
+        }
+        case NACK:
+          this.#refused(link, flat[at + 1] as number, NACK_REASONS[flat[at + 2] as number] ?? 'gone');
+          break;
+        case INTRODUCE:
+          link.names.set(flat[at + 1] as number, flat[at + 2] as AgentId);
+          break;
+        case FORGET:
+          link.names.delete(flat[at + 1] as number);
+          break;
+        case PAUSE:
+          link.pause(flat[at + 1] as number);
+          break;
+        case GRANT:
+          link.grant(flat[at + 1] as number, flat[at + 2] as number);
+          break;
+        case UNPAUSED:
+          this.#owner.unpaused(link, flat[at + 1] as number);
+          break;
+        default:
+          this.#owner.operation(link, flat, at);
+      }
+      const arity = ARITY[op];
+      if (arity === undefined) throw new RuntimeError('internal', `unknown operation ${op} on the data plane`);
+      at += arity + 1;
+    }
+    this.#owner.frameEnded();
+  }
+
+  #take(link: Link, flat: readonly unknown[], at: number, meta: Meta | null, correlation: number, timeoutMs: number) {
+    const from = flat[at + 2] as number | AgentId | null;
+    const name = typeof from === 'number' ? link.names.get(from) : (from ?? undefined);
+    const sequence = ++link.received;
+    this.messagesIn++;
+    const message = new Delivered(link, sequence, name, flat[at + 3] as string, flat[at + 4], meta, correlation);
+    this.#owner.deliver(link, sequence, flat[at + 1] as number, message, timeoutMs);
+  }
+
+  #answered(correlation: number, inTime: boolean, body: unknown, origin: Origin): void {
+    if (inTime) return;
+    this.lateReplies++;
+    const subject = this.asks.late(correlation);
+    const letter = { to: subject?.from ?? 'unknown', from: subject?.to, type: subject?.type ?? 'reply', body };
+    this.#owner.deadLetter(
+      letterOf(letter, 'late_reply', `${origin.label}?${correlation}`, Math.round(this.#turn.nowMs())),
+    );
+  }
+
+  #refused(link: Link, sequence: number, reason: NackReason): void {
+    const envelope = link.posted(sequence);
+    if (!envelope || envelope.refused) return;
+    if (reason !== 'gone') {
+      this.refuse(envelope, reason);
+      return;
+    }
+    // The actor has left that place. Whatever is still on its way there will come back too: wait for all of it, keep the
+    // order, then ask where it lives now. The old route is drained before the first message takes the new one.
+    envelope.refused = true;
+    envelope.hops++;
+    let resolving = this.#resolving.get(envelope.to);
+    if (!resolving) {
+      resolving = { returned: [], waiting: new Queue(), barrier: undefined };
+      this.#resolving.set(envelope.to, resolving);
+    }
+    if (!resolving.barrier && resolving.returned.length === 0) {
+      for (const held of link.unhold(envelope.slot)) resolving.waiting.push(held);
+      resolving.barrier = { link, sequence: link.barrier(), stale: { link, slot: envelope.slot } };
+    }
+    const again = new Envelope(
+      envelope.to,
+      envelope.from,
+      envelope.fromSlot,
+      envelope.type,
+      envelope.body,
+      envelope.plain,
+      envelope.meta,
+      envelope.correlation,
+      envelope.timeoutMs,
+      envelope.confirm,
+    );
+    again.hops = envelope.hops;
+    resolving.returned.push(again);
+  }
+
+  acknowledged(link: Link): void {
+    if (this.#resolving.size === 0) return;
+    for (const [id, resolving] of this.#resolving) {
+      if (resolving.barrier?.link !== link || link.acked < resolving.barrier.sequence) continue;
+      const { stale } = resolving.barrier;
+      resolving.barrier = undefined;
+      this.#owner.resolve(id, stale);
+    }
+  }
+
+  other(link: Link, value: unknown): void {
+    this.#owner.other(link, value);
+  }
+
+  closed(link: Link): void {
+    if (this.links.get(link.peer) === link) this.links.delete(link.peer);
+    this.#owner.down(link);
+    const { posted, waiting } = link.abandon();
+    for (const envelope of posted) this.refuse(envelope, 'target_lost', true);
+    for (const envelope of waiting) this.refuse(envelope, 'target_lost');
+    this.asks.lose(link.peer);
+    for (const [id, resolving] of this.#resolving) {
+      if (resolving.barrier?.link !== link) continue;
+      const { stale } = resolving.barrier;
+      resolving.barrier = undefined;
+      this.#owner.resolve(id, stale);
+    }
+  }
+}
+
+const REFUSALS: Partial<Record<DeadLetterReason, [ErrorCode, string]>> = {
+  actor_not_found: ['actor_not_found', 'no actor has this id on this node'],
+  actor_stopped: ['agent_stopped', 'it stopped before it took the message'],
+  mailbox_full: ['mailbox_full', 'its mailbox is full'],
+  dropped_oldest: ['mailbox_full', 'the message was dropped from its full mailbox'],
+  dropped_new: ['mailbox_full', 'its mailbox is full'],
+  backpressure: ['backpressure', 'it does not keep up with its senders'],
+  target_lost: ['target_lost', 'its thread was lost'],
+  not_cloneable: ['not_cloneable', 'the body cannot be cloned'],
+};
+
+/** The error of an ask whose message was not taken. */
+export function refusal(
+  envelope: { to: string; type: string; body?: unknown },
+  reason: DeadLetterReason,
+): RuntimeError {
+  const [code, why] = REFUSALS[reason] ?? ['target_lost', 'it could not be reached'];
+  const detail = reason === 'not_cloneable' && typeof envelope.body === 'string' ? `: ${envelope.body}` : '';
+  return new RuntimeError(code, `${envelope.to} did not take ${envelope.type}: ${why}${detail}`, {
+    details: { to: envelope.to, type: envelope.type, reason },
+  });
+}
+
+function describe(error: unknown): string {
+  return toWireError(error, 'not_cloneable').message;
+}
