@@ -1,5 +1,5 @@
 // Runs benchmarks: every round of every subject in a fresh process, subjects alternating, so that a noisy moment hits all of them.
-// Usage: node --import tsx bench/run.ts [scenario ...] [--rounds 5] [--gate] [--list]
+// Usage: npm run bench -- [scenario ...] [--rounds 5] [--gate] [--list]. Runs compiled, from the root of the project.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -31,13 +31,13 @@ interface Figure {
 }
 
 async function loadScenario(name: string): Promise<Scenario> {
-  const module = (await import(`./scenarios/${name}.ts`)) as { scenario: Scenario };
+  const module = (await import(`./scenarios/${name}.js`)) as { scenario: Scenario };
   return module.scenario;
 }
 
 function scenarioNames(): string[] {
   return readdirSync(join(here, 'scenarios'))
-    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => file.endsWith('.js'))
     .map((file) => file.slice(0, -3));
 }
 
@@ -58,15 +58,11 @@ async function measureOne(scenario: Scenario, subjectName: string): Promise<void
 /** In the parent: a fresh process for one round. */
 function measureInChild(scenario: string, subject: string): Promise<Confirmed> {
   return new Promise((resolve, reject) => {
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', fileURLToPath(import.meta.url), scenario, '--one', subject],
-      {
-        stdio: ['ignore', 'pipe', 'inherit'],
-        timeout: ROUND_LIMIT_MS,
-        killSignal: 'SIGKILL',
-      },
-    );
+    const child = spawn(process.execPath, [fileURLToPath(import.meta.url), scenario, '--one', subject], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: ROUND_LIMIT_MS,
+      killSignal: 'SIGKILL',
+    });
     let out = '';
     child.stdout.on('data', (chunk: Buffer) => {
       out += chunk.toString();
@@ -116,7 +112,7 @@ const round2 = (value: number): number => Math.round(value * 100) / 100;
 const whole = (value: number): string => Math.round(value).toLocaleString('en');
 
 function machine(): Record<string, unknown> {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here }).toString().trim();
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: process.cwd() }).toString().trim();
   return {
     commit,
     node: process.version,
@@ -155,7 +151,8 @@ async function main(): Promise<number> {
   }
   const rounds = Number(values.rounds);
   const missed: string[] = [];
-  mkdirSync(join(here, 'results'), { recursive: true });
+  const results = join(process.cwd(), 'bench', 'results');
+  mkdirSync(results, { recursive: true });
   for (const name of names) {
     const scenario = await loadScenario(name);
     const figures = await measure(scenario, rounds);
@@ -171,7 +168,7 @@ async function main(): Promise<number> {
       figures,
       ratios: against,
     };
-    writeFileSync(join(here, 'results', `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+    writeFileSync(join(results, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
   }
   if (!values.gate) return 0;
   for (const line of missed) console.error(`below the floor: ${line}`);

@@ -167,6 +167,7 @@ class NodeSystem implements TroupeRuntime {
     const resolver = createCapabilityResolver({ workforce: this.#workforce, agents: store.agents, manifest, clock });
     this.tasks = new TaskService({
       store: store.tasks,
+      events: store.events,
       agents: store.agents,
       node,
       dispatcher: this.#dispatcher,

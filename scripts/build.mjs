@@ -1,24 +1,33 @@
 // Builds dist/: compiles, copies what is not TypeScript, and prepares the data directory that the first start loads.
-// Does nothing that is already up to date, so that `npm start` and `npm run demo` are quick the second time.
+// `node scripts/build.mjs bench` compiles the same with bench/ and test/kit/ into .bench/: what is measured is what is shipped.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+const bench = process.argv.includes('bench');
+const out = join(root, bench ? '.bench' : 'dist');
+const folders = ['runtime', 'actors', 'http', 'patterns', ...(bench ? ['bench', 'test/kit'] : [])];
 
-execFileSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' });
-for (const folder of ['runtime', 'actors', 'http', 'patterns'])
-  copyAssets(join(root, folder), join(root, 'dist', folder));
-chmodSync(join(root, 'dist/http/cli.js'), 0o755);
+run(tsc, '-p', join(root, bench ? 'tsconfig.bench.json' : 'tsconfig.build.json'));
+for (const folder of folders) if (existsSync(join(root, folder))) copyAssets(join(root, folder), join(out, folder));
+if (bench) for (const file of ['package.json', 'data']) cpSync(join(root, file), join(out, file), { recursive: true });
+else chmodSync(join(out, 'http/cli.js'), 0o755);
+run(join(out, 'runtime/store/prepare.js'));
 
 function copyAssets(from, to) {
   for (const name of readdirSync(from)) {
     const path = join(from, name);
+    if (name === 'node_modules' || name === 'results') continue;
     if (statSync(path).isDirectory()) copyAssets(path, join(to, name));
-    else if (/\.(sql|json|html|css|csv|md)$/.test(name)) cpSync(path, join(to, name));
+    else if (/\.(sql|json|html|css|csv|md|mjs|cjs)$/.test(name)) cpSync(path, join(to, name));
   }
+}
+
+function run(...command) {
+  execFileSync(process.execPath, command, { stdio: 'inherit' });
 }

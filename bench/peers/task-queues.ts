@@ -2,11 +2,13 @@
 // completion is confirmed by the rows in the peer's own table.
 
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startPostgres } from '../../test/kit/services.ts';
 import type { Subject } from '../scenario.ts';
 
-const require = createRequire(new URL('./package.json', import.meta.url));
+/** The peers are installed beside the sources (`npm run bench:peers`); benchmarks run compiled, from the root of the project. */
+const require = createRequire(join(process.cwd(), 'bench/peers/package.json'));
 const PAYLOAD = { text: 'x'.repeat(180) };
 
 export interface TaskLoad {

@@ -1,9 +1,11 @@
 // Peers of the tell benchmarks: nact (one thread) and comedy (in its threaded mode). The receiver counts and sums what it got.
 
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Subject } from '../scenario.ts';
 
-const require = createRequire(new URL('./package.json', import.meta.url));
+/** The peers are installed beside the sources (`npm run bench:peers`); benchmarks run compiled, from the root of the project. */
+const require = createRequire(join(process.cwd(), 'bench/peers/package.json'));
 
 /** Sends in flight at once; `count` must be a multiple. */
 const BURST = 1_000;

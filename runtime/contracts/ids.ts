@@ -16,8 +16,9 @@ export const ID_PREFIX = {
 
 export type IdKind = keyof typeof ID_PREFIX;
 
-declare const brand: unique symbol;
-type Branded<Kind extends IdKind> = string & { readonly [brand]: Kind };
+
+/** A text that was checked to be an id of this kind. The field exists for the compiler only. */
+export type Branded<Kind extends IdKind> = string & { readonly __id: Kind };
 
 export type AgentId = Branded<'agent'>;
 export type TaskId = Branded<'task'>;
