@@ -6,10 +6,10 @@ import type { AgentState } from '../contracts/agent.ts';
 import { assertNever, fromWireError, RuntimeError, type WireError, wireError } from '../contracts/errors.ts';
 import type { Ambient, Dispose } from '../contracts/ports.ts';
 import type { ResolvedSupervision, Terminated } from '../contracts/supervision.ts';
-import { ACTIVE, type AnyScope, childExit, createChild, type LogicSnapshot, STOP, STOPPED } from './actor-logic.ts';
+import { type AnyScope, childExit, createChild, type LogicSnapshot, STOP, STOPPED } from './actor-logic.ts';
 import { type BackoffState, NO_BACKOFF, nextBackoff } from './backoff.ts';
 import { exitVerdict } from './directives.ts';
-import { type CellFailure, type CellInput, type Launched, remoteCell } from './remote-cell.ts';
+import { type CellFailure, type CellInput, type CellOwner, type Launched, remoteCell } from './remote-cell.ts';
 import { addRestart } from './restart-intensity.ts';
 
 export type EndReason = Terminated['reason'];
@@ -82,7 +82,7 @@ const FREE_LAUNCH_LOSSES = 3;
 const HALT_MARGIN_MS = 1_000;
 
 /** The mutable life of one agent under supervision; everybody else reads it. */
-export class SupervisedAgent {
+export class SupervisedAgent implements CellOwner {
   readonly spec: AgentSpec;
   phase: AgentPhase = 'starting';
   state: AgentState = 'created';
@@ -98,6 +98,9 @@ export class SupervisedAgent {
   readonly #limits: AgentLimits;
   readonly #observer: AgentObserver;
   readonly #settled: { resolve: (at: { thread: number; incarnation: number }) => void; reject: (error: Error) => void };
+  #scope: AnyScope | undefined;
+  #last: AgentInternal | undefined;
+  #previous: PreviousIncarnation | undefined;
   #ready = false;
   #lost = false;
   #restartsAtMs: readonly number[] = [];
@@ -125,8 +128,13 @@ export class SupervisedAgent {
     this.startedAtMs = options.ambient.clock.nowMs();
   }
 
+  /** The same object as long as nothing in it has changed: most events of an agent concern its cell alone. */
   snapshot(): AgentInternal {
-    return { ...ACTIVE, phase: this.phase, incarnation: this.incarnation, restarts: this.restarts, agent: this };
+    const { phase, incarnation, restarts } = this;
+    const last = this.#last;
+    if (last?.phase === phase && last.incarnation === incarnation && last.restarts === restarts) return last;
+    this.#last = { status: 'active', output: undefined, error: undefined, phase, incarnation, restarts, agent: this };
+    return this.#last;
   }
 
   next(event: AgentEvent | EventObject, scope: AnyScope): AgentInternal {
@@ -153,24 +161,45 @@ export class SupervisedAgent {
   }
 
   launchNow(scope: AnyScope): void {
-    const previous = this.incarnation === 0 ? undefined : { thread: this.thread, lost: this.#lost };
+    this.#scope = scope;
+    this.#previous = this.incarnation === 0 ? undefined : { thread: this.thread, lost: this.#lost };
     this.#clearTimer();
     this.incarnation += 1;
     this.phase = 'starting';
     this.#lost = false;
     this.#enter('initializing', this.incarnation === 1 ? 'initialize' : 'restart');
-    const incarnation = this.incarnation;
-    const input: CellInput = {
-      incarnation,
-      clock: this.#ambient.clock,
-      spawnTimeoutMs: this.#limits.spawnTimeoutMs,
-      launch: () => this.spec.launch(incarnation, previous),
-      onState: (to, cause, error) => this.#enter(to, cause, error),
-      onStarted: (thread) => this.#started(thread, scope),
-      onOrphan: () => this.#orphaned(incarnation),
-    };
+    const { clock } = this.#ambient;
+    const { spawnTimeoutMs } = this.#limits;
+    const input: CellInput = { incarnation: this.incarnation, owner: this, clock, spawnTimeoutMs };
     this.cell = createChild(remoteCell, scope.self, this.#cellId(), input);
     this.cell.start();
+  }
+
+  launchCell(incarnation: number): Promise<Launched> {
+    return this.spec.launch(incarnation, this.#previous);
+  }
+
+  cellState(to: AgentState, cause: string, error?: WireError): void {
+    this.#enter(to, cause, error);
+  }
+
+  cellStarted(thread: number): void {
+    this.thread = thread;
+    this.startedAtMs = this.#ambient.clock.nowMs();
+    this.#launchLosses = 0;
+    if (this.#stop !== undefined) {
+      if (this.#scope !== undefined) this.#halt(this.#stop, this.#scope);
+      return;
+    }
+    this.phase = 'running';
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#settled.resolve({ thread, incarnation: this.incarnation });
+  }
+
+  cellOrphaned(incarnation: number): void {
+    // A newer incarnation replaces the orphan in its thread; after the end nobody else would.
+    if (this.phase === 'ended' || this.incarnation === incarnation) this.#reap();
   }
 
   #cellId(): string {
@@ -182,20 +211,6 @@ export class SupervisedAgent {
     if (from === to) return;
     this.state = to;
     this.#observer.onState(this, from, cause, error);
-  }
-
-  #started(thread: number, scope: AnyScope): void {
-    this.thread = thread;
-    this.startedAtMs = this.#ambient.clock.nowMs();
-    this.#launchLosses = 0;
-    if (this.#stop !== undefined) {
-      this.#halt(this.#stop, scope);
-      return;
-    }
-    this.phase = 'running';
-    if (this.#ready) return;
-    this.#ready = true;
-    this.#settled.resolve({ thread, incarnation: this.incarnation });
   }
 
   #failed(failure: CellFailure, scope: AnyScope): AgentInternal {
@@ -353,11 +368,6 @@ export class SupervisedAgent {
     settle(() => this.spec.halt('stop', this.#limits.haltMs)).catch((error: unknown) => {
       this.#ambient.log.debug('nothing left to halt', { agent: this.spec.id, error: String(error) });
     });
-  }
-
-  #orphaned(incarnation: number): void {
-    // A newer incarnation replaces the orphan in its thread; after the end nobody else would.
-    if (this.phase === 'ended' || this.incarnation === incarnation) this.#reap();
   }
 
   #clearTimer(): void {

@@ -5,7 +5,7 @@ import type { ActorLogic, EventObject } from 'xstate';
 import type { AgentState } from '../contracts/agent.ts';
 import { toWireError, type WireError, wireError } from '../contracts/errors.ts';
 import type { Clock, Dispose } from '../contracts/ports.ts';
-import { ACTIVE, type LogicSnapshot, STOP, STOPPED } from './actor-logic.ts';
+import { type LogicSnapshot, STOP, STOPPED } from './actor-logic.ts';
 
 /** What a launch answers. `state` is the cell's state by then; default `idle`. */
 export interface Launched {
@@ -22,16 +22,21 @@ export interface CellFailure {
   readonly busy: boolean;
 }
 
+/** The supervisor of a cell, as the cell needs it. Called within transitions: must not throw. */
+export interface CellOwner {
+  launchCell(incarnation: number): Promise<Launched>;
+  /** A change of state, in order. */
+  cellState(to: AgentState, cause: string, error?: WireError): void;
+  cellStarted(thread: number): void;
+  /** The launch succeeded after this incarnation had been given up: something may run that nobody supervises. */
+  cellOrphaned(incarnation: number): void;
+}
+
 export interface CellInput {
   readonly incarnation: number;
+  readonly owner: CellOwner;
   readonly clock: Clock;
   readonly spawnTimeoutMs: number;
-  readonly launch: () => Promise<Launched>;
-  /** A change of state, in order; called within the transition that makes it. */
-  readonly onState: (to: AgentState, cause: string, error?: WireError) => void;
-  readonly onStarted: (thread: number) => void;
-  /** The launch succeeded after this incarnation had been given up: something may run that nobody supervises. */
-  readonly onOrphan: () => void;
 }
 
 export type CellEvent =
@@ -49,40 +54,50 @@ export type CellSnapshot = LogicSnapshot<{
   readonly incarnation: number;
 }>;
 
-/** Per-actor attachments that are no part of the snapshot. */
-interface CellRun {
-  readonly input: CellInput;
-  timer: Dispose | undefined;
-  over: boolean;
-}
-
 type CellInternal = CellSnapshot & { readonly run: CellRun };
 
-/** One logic for all cells: what is theirs travels in the input. */
-export const remoteCell: ActorLogic<CellInternal, CellEvent | EventObject, CellInput> = {
-  getInitialSnapshot: (_scope, input) => ({
-    ...ACTIVE,
-    state: 'initializing',
-    thread: undefined,
-    incarnation: input.incarnation,
-    run: { input, timer: undefined, over: false },
-  }),
-  start: ({ run }, { self }) => {
-    const { clock, spawnTimeoutMs, launch, onOrphan } = run.input;
-    run.timer = clock.setTimeout(() => {
+/** What belongs to one actor beside its snapshot: its input, its timer, and whether its end was reported. */
+class CellRun {
+  readonly input: CellInput;
+  #timer: Dispose | undefined;
+  #over = false;
+
+  constructor(input: CellInput) {
+    this.input = input;
+  }
+
+  launch(self: { send(event: CellEvent): void }): void {
+    const { clock, spawnTimeoutMs, owner, incarnation } = this.input;
+    this.#timer = clock.setTimeout(() => {
       const error = wireError('spawn_timeout', `no answer within ${spawnTimeoutMs} ms`, { spawnTimeoutMs });
       self.send({ type: 'cell.refused', error });
     }, spawnTimeoutMs);
-    settle(launch).then(
-      (launched) => {
-        if (run.over) onOrphan();
-        else self.send({ type: 'cell.started', launched });
+    launched(owner, incarnation).then(
+      (answer) => {
+        if (this.#over) owner.cellOrphaned(incarnation);
+        else self.send({ type: 'cell.started', launched: answer });
       },
       (error: unknown) => {
-        if (!run.over) self.send({ type: 'cell.refused', error: toWireError(error, 'init_failed') });
+        if (!this.#over) self.send({ type: 'cell.refused', error: toWireError(error, 'init_failed') });
       },
     );
-  },
+  }
+
+  answered(): void {
+    this.#timer?.();
+    this.#timer = undefined;
+  }
+
+  end(): void {
+    this.#over = true;
+    this.answered();
+  }
+}
+
+/** One logic for all cells: what is theirs travels in the input. */
+export const remoteCell: ActorLogic<CellInternal, CellEvent | EventObject, CellInput> = {
+  getInitialSnapshot: (_scope, input) => active('initializing', undefined, new CellRun(input)),
+  start: ({ run }, { self }) => run.launch(self),
   transition: (snapshot, event) => {
     const own = event as CellEvent | { readonly type: typeof STOP };
     switch (own.type) {
@@ -98,10 +113,10 @@ export const remoteCell: ActorLogic<CellInternal, CellEvent | EventObject, CellI
       case 'cell.lost':
         return failed(snapshot, 'lost', own.error, own.busy);
       case 'cell.done':
-        finish(snapshot);
+        snapshot.run.end();
         return { ...snapshot, status: 'done', output: own.output, error: undefined };
       case STOP:
-        finish(snapshot);
+        snapshot.run.end();
         return { ...snapshot, ...STOPPED };
       default:
         return snapshot;
@@ -110,12 +125,26 @@ export const remoteCell: ActorLogic<CellInternal, CellEvent | EventObject, CellI
   getPersistedSnapshot: (snapshot) => snapshot,
 };
 
-function started(snapshot: CellInternal, launched: Launched): CellInternal {
-  snapshot.run.timer?.();
-  const state = snapshot.state === 'initializing' ? (launched.state ?? 'idle') : snapshot.state;
-  if (state !== snapshot.state) snapshot.run.input.onState(state, 'ready');
-  snapshot.run.input.onStarted(launched.thread);
-  return { ...snapshot, thread: launched.thread, state };
+function active(state: AgentState, thread: number | undefined, run: CellRun): CellInternal {
+  // Written out: this runs for every transition of every agent, and a spread costs several times as much.
+  return {
+    status: 'active',
+    output: undefined,
+    error: undefined,
+    state,
+    thread,
+    incarnation: run.input.incarnation,
+    run,
+  };
+}
+
+function started(snapshot: CellInternal, answer: Launched): CellInternal {
+  const { run } = snapshot;
+  run.answered();
+  const state = snapshot.state === 'initializing' ? (answer.state ?? 'idle') : snapshot.state;
+  if (state !== snapshot.state) run.input.owner.cellState(state, 'ready');
+  run.input.owner.cellStarted(answer.thread);
+  return active(state, answer.thread, run);
 }
 
 function mirrored(
@@ -128,21 +157,20 @@ function mirrored(
   if (to === snapshot.state || to === 'created' || to === 'initializing' || to === 'terminated' || to === 'error') {
     return snapshot;
   }
-  snapshot.run.input.onState(to, change.cause, change.error);
-  return { ...snapshot, state: to };
+  snapshot.run.input.owner.cellState(to, change.cause, change.error);
+  return active(to, snapshot.thread, snapshot.run);
 }
 
 function failed(snapshot: CellInternal, type: CellFailure['type'], error: WireError, busy: boolean): CellInternal {
-  finish(snapshot);
+  snapshot.run.end();
   const failure: CellFailure = { type, error, busy };
   return { ...snapshot, status: 'error', output: undefined, error: failure };
 }
 
-function finish({ run }: CellInternal): void {
-  run.over = true;
-  run.timer?.();
-}
-
-async function settle(launch: () => Promise<Launched>): Promise<Launched> {
-  return await launch();
+function launched(owner: CellOwner, incarnation: number): Promise<Launched> {
+  try {
+    return owner.launchCell(incarnation);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
