@@ -10,7 +10,7 @@ import { createApp } from './app.ts';
 import { type Authenticate, createTokenAuthenticator, mintToken, type Role } from './auth.ts';
 import { hostClock } from './host.ts';
 import { checkSecret, resolveSecret } from './secret.ts';
-import { type HttpServer, startServer } from './server.ts';
+import { type HttpServer, ListenError, type ServerOptions, startServer } from './server.ts';
 import { packageVersion } from './version.ts';
 
 /** A node that serves the API. */
@@ -31,6 +31,8 @@ export interface NodeOptions {
   readonly config?: ConfigInput;
   /** Default: the environment of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Takes a free port when the configured one is in use. */
+  readonly anyPort?: boolean;
 }
 
 /**
@@ -57,12 +59,13 @@ export async function startNode(options: NodeOptions = {}): Promise<RunningNode>
     closing: closing.signal,
     onExit: askExit,
   });
-  const server = await startServer({ fetch: app.fetch as never, host: config.host, port: config.port, closing }).catch(
-    async (error: unknown) => {
-      await runtime.system.stop({ timeoutMs: 0 });
-      throw error;
-    },
-  );
+  const server = await openServer(
+    { fetch: app.fetch as never, host: config.host, port: config.port, closing },
+    options,
+  ).catch(async (error: unknown) => {
+    await runtime.system.stop({ timeoutMs: 0 });
+    throw error;
+  });
   let stopped: Promise<void> | undefined;
   return {
     runtime,
@@ -91,6 +94,15 @@ export async function startNode(options: NodeOptions = {}): Promise<RunningNode>
       return stopped;
     },
   };
+}
+
+async function openServer(server: ServerOptions, { anyPort }: NodeOptions): Promise<HttpServer> {
+  try {
+    return await startServer(server);
+  } catch (error) {
+    if (!anyPort || !(error instanceof ListenError)) throw error;
+    return startServer({ ...server, port: 0 });
+  }
 }
 
 /** Reads are served while the work drains; then the streams end, then the rest. */

@@ -1,36 +1,59 @@
-// `troupe demo`: the main job on real input, with live progress. The job itself is in http/demo/.
+// `troupe demo`: starts a node in this process, runs the main job on it, and leaves the API up until Ctrl-C. The job itself is in http/demo/.
 
 import type { Command } from 'commander';
+import type { ConfigInput } from '../../runtime/config.ts';
+import { addDemoOptions, type DemoOptions } from '../demo/args.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { RunningNode } from '../main.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
+import { endSoon, signalled } from './life.ts';
+import { print } from './output.ts';
 
-interface DemoFlags extends Record<string, unknown> {
-  readonly ask?: string;
-  readonly docs?: string;
-  readonly data?: string[];
-  readonly out?: string;
-  readonly exit?: boolean;
-  readonly json?: boolean;
-}
+type DemoFlags = DemoOptions & Record<string, unknown> & { readonly json?: boolean };
+
+const TOKEN_TTL_MS = 3_600_000;
 
 export function addDemoCommand(program: Command): void {
-  withConfigOptions(program.command('demo'))
+  const command = program
+    .command('demo')
     .description('run the main job: research, analysis and a report, with a thread killed in the middle')
-    .option('--ask <question>', 'what the report should answer')
-    .option(
-      '--docs <dir>',
-      'folder with .md, .txt, .html, .json or .csv files; default the documents of the installed packages',
-    )
-    .option('--data <file...>', 'CSV files with the numbers; default the ones that come with Troupe')
-    .option('--out <file>', 'where the report goes')
-    .option('--exit', 'end when the report is written')
-    .option('--json', 'print JSON lines')
-    .action(async (flags: DemoFlags) => {
-      const { runDemo } = await import('../demo/run-demo.ts');
-      const { ask, docs, data, out, exit, json } = flags;
-      const given = { ask, docs, data, out, exit, json };
-      process.exitCode = await runDemo({
-        ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-        config: configInput(flags),
+    .option('--json', 'print the result as JSON, and the progress on standard error');
+  withConfigOptions(addDemoOptions(command)).action(async (flags: DemoFlags) => {
+    const [{ startNode }, { runDemo }] = await Promise.all([import('../main.ts'), import('../demo/run-demo.ts')]);
+    const node = await startNode({ config: quiet(configInput(flags), process.env), anyPort: true });
+    const asked = signalled();
+    const stop = new AbortController();
+    void asked.then(() => stop.abort(new Error('stopped by a signal')));
+    const out = flags.json ? process.stderr : process.stdout;
+    try {
+      const result = await runDemo(node.runtime, {
+        ...flags,
+        out,
+        isTty: out.isTTY === true,
+        apiUrl: node.url,
+        signal: stop.signal,
       });
-    });
+      if (flags.json) print(result, true, () => '');
+      if (!flags.exit) {
+        out.write(await howToGoOn(node));
+        await Promise.race([asked, node.exitAsked]);
+      }
+      process.exitCode = EXIT.ok;
+    } finally {
+      await node.stop();
+      endSoon();
+    }
+  });
+}
+
+/** Log lines would tear the live view: only warnings, unless a level was asked for. */
+function quiet(given: ConfigInput, env: NodeJS.ProcessEnv): ConfigInput {
+  return given.logLevel === undefined && !env.TROUPE_LOG_LEVEL ? { ...given, logLevel: 'warn' } : given;
+}
+
+async function howToGoOn(node: RunningNode): Promise<string> {
+  const token = await node.token('admin', TOKEN_TTL_MS);
+  const call = token === undefined ? '' : `\ncurl -H "authorization: Bearer ${token}" ${node.url}/api/agents/status\n`;
+  return `\nThe API is up until Ctrl-C: ${node.url} (description: ${node.url}/docs)\n${call}
+DATABASE_URL=postgres://... and REDIS_URL=redis://... put the same on PostgreSQL and Redis.\n`;
 }

@@ -6,12 +6,11 @@ import { EXIT } from '../exit-codes.ts';
 import type { RunningNode } from '../main.ts';
 import { checkSecret } from '../secret.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
+import { endSoon, signalled } from './life.ts';
 
 interface StartFlags extends Record<string, unknown> {
   readonly parent: boolean;
 }
-
-const LEFTOVER_MS = 2_000;
 
 export function addStartCommand(program: Command): void {
   withConfigOptions(program.command('start'))
@@ -39,8 +38,7 @@ async function serve(input: Parameters<typeof resolveConfig>[0] & object): Promi
   const ended = await Promise.race([signalled(), node.exitAsked.then(() => 'asked' as const)]);
   node.log.info('stopping', { because: ended });
   await node.stop();
-  // Nothing should be left; if something is, it must not keep a stopped node alive.
-  setTimeout(() => process.exit(), LEFTOVER_MS).unref();
+  endSoon();
   return EXIT.ok;
 }
 
@@ -56,18 +54,4 @@ function announce({ url, config, log }: RunningNode): void {
   }
   const folder = config.jwtSecret === undefined && config.dataDir !== '.troupe' ? ` --data-dir ${config.dataDir}` : '';
   log.info(`get a token with: npx troupe token --role operator${folder}`, { docs: `${url}/docs` });
-}
-
-/** The first SIGTERM or SIGINT drains; a second one ends at once. */
-function signalled(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let count = 0;
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        count++;
-        if (count > 1) process.exit(EXIT.failure);
-        resolve(signal);
-      });
-    }
-  });
 }
