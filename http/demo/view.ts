@@ -1,0 +1,233 @@
+// What the demo shows, as data: agents, steps and what happened, folded from the events of the node and from the workflow itself.
+// Pure: it draws nothing and asks nothing.
+
+import type { AgentView } from '../../runtime/contracts/agent.ts';
+import type { RuntimeEvent } from '../../runtime/contracts/event.ts';
+import type { WorkflowView } from '../../runtime/contracts/workflow.ts';
+
+export interface AgentLine {
+  readonly id: string;
+  readonly name: string;
+  state: string;
+  thread: number | null;
+  /** It failed and is not back yet. */
+  down: boolean;
+}
+
+export interface StepLine {
+  readonly id: string;
+  state: string;
+  taskId: string | undefined;
+  agentId: string | null;
+  thread: number | null;
+  attempt: number;
+  /** 0 to 1 of this attempt. */
+  fraction: number;
+  note: string;
+}
+
+/** Something worth a line. */
+export interface Happening {
+  readonly atMs: number;
+  readonly text: string;
+}
+
+export interface TaskFacts {
+  attempt: number;
+  agentId: string | null;
+  thread: number | null;
+  fraction: number;
+  note: string;
+  running: boolean;
+}
+
+export interface DemoView {
+  readonly agents: Map<string, AgentLine>;
+  readonly steps: Map<string, StepLine>;
+  /** By task id: events may come before it is known which step a task belongs to. */
+  readonly tasks: Map<string, TaskFacts>;
+  readonly happenings: Happening[];
+  restarts: number;
+}
+
+export function createView(agents: readonly AgentView[]): DemoView {
+  const lines = agents.map(({ id, name, state, thread }): [string, AgentLine] => [
+    id,
+    { id, name, state, thread, down: false },
+  ]);
+  return { agents: new Map(lines), steps: new Map(), tasks: new Map(), happenings: [], restarts: 0 };
+}
+
+export function say(view: DemoView, atMs: number, text: string): void {
+  view.happenings.push({ atMs, text });
+}
+
+/** Folds one event in. Unknown events and unknown shapes change nothing. */
+export function applyEvent(view: DemoView, event: RuntimeEvent, atMs: number): void {
+  const { stream, data } = event;
+  switch (event.type) {
+    case 'agent.transition':
+      agentMoved(view, stream, data, atMs);
+      break;
+    case 'task.started':
+      taskStarted(view, stream, data, atMs);
+      break;
+    case 'task.progress':
+      taskProgressed(view, stream, data);
+      break;
+    case 'task.retrying':
+    case 'task.completed':
+    case 'task.failed':
+    case 'task.dead':
+      taskEnded(view, stream, event.type, data, atMs);
+      break;
+    case 'workflow.step':
+      linkStep(view, data);
+      break;
+    case 'thread.up':
+      say(view, atMs, `thread ${num(data.thread)} is up`);
+      break;
+    case 'thread.down':
+      say(view, atMs, `thread ${num(data.thread)} is down (${text(data.reason)})`);
+      break;
+    case 'supervision.restart':
+      view.restarts++;
+      say(view, atMs, `the supervisor of ${text(data.supervisor)} restarts ${nameOf(view, text(data.child))}`);
+      break;
+    default:
+  }
+}
+
+/** The workflow as it is stored is right where an event was missed. */
+export function applyWorkflow(view: DemoView, workflow: Pick<WorkflowView, 'tasks'>): void {
+  for (const step of workflow.tasks) {
+    const line = stepLine(view, step.id);
+    line.state = step.state;
+    line.taskId = step.taskId ?? line.taskId;
+    line.attempt = Math.max(line.attempt, step.attempts ?? 0);
+    if (step.state === 'completed') line.fraction = 1;
+    const facts = line.taskId === undefined ? undefined : view.tasks.get(line.taskId);
+    if (facts) copyFacts(line, facts);
+  }
+}
+
+export function applyAgents(view: DemoView, agents: readonly AgentView[]): void {
+  for (const { id, state, thread } of agents) {
+    const line = view.agents.get(id);
+    if (line) Object.assign(line, { state, thread });
+  }
+}
+
+function agentMoved(view: DemoView, id: string, data: Record<string, unknown>, atMs: number): void {
+  const line = view.agents.get(id);
+  if (!line) return;
+  const to = text(data.to);
+  line.thread = threadOf(data) ?? line.thread;
+  if (to === 'error') {
+    line.down = true;
+    line.thread = null;
+    say(
+      view,
+      atMs,
+      `${line.name} is down: ${text((data.error as { message?: unknown } | undefined)?.message) || text(data.cause)}`,
+    );
+  } else if (to === 'idle' && line.down) {
+    line.down = false;
+    say(view, atMs, `${line.name} is back${line.thread === null ? '' : ` on thread ${line.thread}`}`);
+  }
+  line.state = to;
+}
+
+/** Threads are numbered from 0 or 1; anything below says that none is known. */
+const threadOf = (data: Record<string, unknown>): number | undefined =>
+  typeof data.thread === 'number' && data.thread >= 0 ? data.thread : undefined;
+
+function taskStarted(view: DemoView, taskId: string, data: Record<string, unknown>, atMs: number): void {
+  const facts: TaskFacts = {
+    attempt: num(data.attempt),
+    agentId: typeof data.agentId === 'string' ? data.agentId : null,
+    thread: threadOf(data) ?? view.agents.get(text(data.agentId))?.thread ?? null,
+    fraction: 0,
+    note: '',
+    running: true,
+  };
+  view.tasks.set(taskId, facts);
+  const step = stepOf(view, taskId);
+  if (!step) return;
+  step.state = 'running';
+  copyFacts(step, facts);
+  const again = facts.attempt > 1 ? ` again (attempt ${facts.attempt})` : '';
+  const where = facts.thread === null ? '' : `, thread ${facts.thread}`;
+  say(view, atMs, `${step.id} runs${again} on ${nameOf(view, facts.agentId ?? '')}${where}`);
+}
+
+function taskProgressed(view: DemoView, taskId: string, data: Record<string, unknown>): void {
+  const facts = view.tasks.get(taskId);
+  const progress = data.progress as { fraction?: unknown; note?: unknown } | undefined;
+  if (!facts || typeof progress?.fraction !== 'number') return;
+  facts.fraction = Math.min(1, Math.max(0, progress.fraction));
+  facts.note = typeof progress.note === 'string' ? progress.note : '';
+  const step = stepOf(view, taskId);
+  if (step) copyFacts(step, facts);
+}
+
+function taskEnded(view: DemoView, taskId: string, type: string, data: Record<string, unknown>, atMs: number): void {
+  const facts = view.tasks.get(taskId);
+  if (facts) facts.running = false;
+  const step = stepOf(view, taskId);
+  if (!step) return;
+  if (type === 'task.completed') {
+    Object.assign(step, { state: 'completed', fraction: 1, note: '' });
+    say(view, atMs, `${step.id} is done`);
+  } else if (type === 'task.retrying') {
+    Object.assign(step, { state: 'queued', fraction: 0, note: '' });
+    say(view, atMs, `${step.id} was interrupted and will run again`);
+  } else {
+    step.state = 'failed';
+    const error = data.error as { message?: unknown } | undefined;
+    say(view, atMs, `${step.id} failed: ${text(error?.message)}`);
+  }
+}
+
+function linkStep(view: DemoView, data: Record<string, unknown>): void {
+  const line = stepLine(view, text(data.step));
+  if (typeof data.taskId === 'string') line.taskId = data.taskId;
+  if (line.state === 'blocked') line.state = 'queued';
+  const facts = line.taskId === undefined ? undefined : view.tasks.get(line.taskId);
+  if (facts?.running) {
+    line.state = 'running';
+    copyFacts(line, facts);
+  }
+}
+
+function stepLine(view: DemoView, id: string): StepLine {
+  const known = view.steps.get(id);
+  if (known) return known;
+  const line: StepLine = {
+    id,
+    state: 'blocked',
+    taskId: undefined,
+    agentId: null,
+    thread: null,
+    attempt: 0,
+    fraction: 0,
+    note: '',
+  };
+  view.steps.set(id, line);
+  return line;
+}
+
+function copyFacts(line: StepLine, facts: TaskFacts): void {
+  line.attempt = Math.max(line.attempt, facts.attempt);
+  line.agentId = facts.agentId;
+  line.thread = facts.thread;
+  if (line.state === 'running') Object.assign(line, { fraction: facts.fraction, note: facts.note });
+}
+
+const stepOf = (view: DemoView, taskId: string): StepLine | undefined =>
+  [...view.steps.values()].find((step) => step.taskId === taskId);
+
+export const nameOf = (view: DemoView, id: string): string => view.agents.get(id)?.name ?? id;
+
+const num = (value: unknown): number => (typeof value === 'number' ? value : 0);
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
