@@ -18,11 +18,15 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Tasks read again per poll: thousands of callers that wait must not drown the store. */
+const LOOKS_PER_POLL = 100;
+
 export class TaskWaits {
   readonly #parts: TaskWaitsParts;
   readonly #wakes = new Map<string, Set<() => void>>();
   readonly #subscriptions: Dispose[];
   readonly #closed = new AbortController();
+  #cancelPoll: Dispose | undefined;
 
   constructor(parts: TaskWaitsParts) {
     this.#parts = parts;
@@ -50,7 +54,7 @@ export class TaskWaits {
         const task = await read();
         const leftMs = until - clock.monotonicMs();
         if (isTerminalTask(task.status) || leftMs <= 0 || this.#closed.signal.aborted) return task;
-        await pause(clock, Math.min(leftMs, this.#parts.pollMs), wake.signal);
+        await pause(clock, leftMs, wake.signal);
       } finally {
         wake.dispose();
       }
@@ -61,6 +65,7 @@ export class TaskWaits {
   close(): void {
     for (const dispose of this.#subscriptions.splice(0)) dispose();
     this.#closed.abort();
+    this.#cancelPoll?.();
     for (const id of [...this.#wakes.keys()]) this.#wake(id);
   }
 
@@ -69,6 +74,7 @@ export class TaskWaits {
     const wake = () => woken.abort();
     const wakes = this.#wakes.get(id) ?? new Set();
     this.#wakes.set(id, wakes.add(wake));
+    this.#plan();
     signal?.addEventListener('abort', wake, { once: true });
     return {
       signal: woken.signal,
@@ -78,6 +84,21 @@ export class TaskWaits {
         if (wakes.size === 0 && this.#wakes.get(id) === wakes) this.#wakes.delete(id);
       },
     };
+  }
+
+  /** For ends on other nodes whose hint was lost: in turn, so that each is looked at in the end. */
+  #plan(): void {
+    if (this.#cancelPoll || this.#closed.signal.aborted) return;
+    this.#cancelPoll = this.#parts.ambient.clock.setTimeout(() => {
+      this.#cancelPoll = undefined;
+      for (const id of [...this.#wakes.keys()].slice(0, LOOKS_PER_POLL)) {
+        const wakes = this.#wakes.get(id);
+        this.#wakes.delete(id);
+        if (wakes) this.#wakes.set(id, wakes);
+        this.#wake(id);
+      }
+      if (this.#wakes.size > 0) this.#plan();
+    }, this.#parts.pollMs);
   }
 
   #wake(id: string): void {
