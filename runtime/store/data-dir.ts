@@ -4,7 +4,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { RuntimeError } from '../contracts/errors.ts';
-import type { OpenStoreOptions } from '../contracts/store.ts';
 import { takeLock } from './lock-file.ts';
 import { openPglite } from './pglite.ts';
 import { preparedData } from './prepare.ts';
@@ -19,7 +18,8 @@ const POSTGRES_MAJOR = '18';
 /** What may lie in the folder before its first start: our own files, secrets the operator or the node put there, dot files. */
 const MAY_BE_THERE = /^(troupe\..*|database|\..*|.*(secret|token|key|credential).*)$/i;
 
-export async function openDataDir({ dataDir }: OpenStoreOptions): Promise<StoreDb> {
+/** @throws RuntimeError `store_locked`, `store_foreign`, `store_unavailable`. */
+export async function openDataDir(dataDir: string): Promise<StoreDb> {
   if (dataDir.startsWith('memory://')) return openPglite({ dataDir: 'memory://', prepared: await preparedData() });
   const folder = resolve(dataDir);
   makeFolder(folder);

@@ -1,7 +1,7 @@
 // Opens the store: PostgreSQL when there is a URL, the embedded PGlite otherwise. The SQL above is the same for both.
 
 import { RuntimeError } from '../contracts/errors.ts';
-import { toUuid } from '../contracts/ids.ts';
+import { type NodeId, toUuid } from '../contracts/ids.ts';
 import type { Ambient } from '../contracts/ports.ts';
 import type { OpenStoreOptions, Store } from '../contracts/store.ts';
 import { createAgentTimerStore } from './agent-timers.ts';
@@ -14,7 +14,7 @@ import { createLeaseStore } from './leases.ts';
 import { migrate } from './migrate.ts';
 import { openPg } from './pg.ts';
 import { createRetention, makePartitions } from './retention.ts';
-import { sql } from './sql.ts';
+import { type StoreDb, sql } from './sql.ts';
 import { createTaskStore } from './tasks.ts';
 import { createWorkflowStore } from './workflows.ts';
 
@@ -35,7 +35,15 @@ const FLUSH_ORDER = [
  * @throws RuntimeError `store_unavailable`, `store_locked`, `store_foreign`, `schema_version`.
  */
 export async function openStore(options: OpenStoreOptions, ambient: Ambient): Promise<Store> {
-  const db = options.databaseUrl ? openPg(options.databaseUrl, ambient) : await openDataDir(options);
+  return createStore(await openDatabase(options, ambient), options.node, ambient);
+}
+
+/** The database, migrated, with partitions for the coming weeks. */
+export async function openDatabase(
+  options: Pick<OpenStoreOptions, 'databaseUrl' | 'dataDir'>,
+  ambient: Ambient,
+): Promise<StoreDb> {
+  const db = options.databaseUrl ? openPg(options.databaseUrl, ambient) : await openDataDir(options.dataDir);
   try {
     await migrate(db);
     await makePartitions(db);
@@ -43,7 +51,12 @@ export async function openStore(options: OpenStoreOptions, ambient: Ambient): Pr
     await db.close();
     throw error;
   }
-  const node = toUuid(options.node);
+  return db;
+}
+
+/** The store of one node over an open, migrated database. `close` closes the database too. */
+export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient): Store {
+  const node = toUuid(nodeId);
   const commit = createGroupCommit({
     flush: (statements) => db.flush(statements),
     order: FLUSH_ORDER,
@@ -51,7 +64,7 @@ export async function openStore(options: OpenStoreOptions, ambient: Ambient): Pr
   });
   return {
     kind: db.kind,
-    node: options.node,
+    node: nodeId,
     tasks: createTaskStore(db, commit, node),
     agents: createAgentStore(db, commit, node),
     workflows: createWorkflowStore(db, commit, node),

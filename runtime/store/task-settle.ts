@@ -40,7 +40,8 @@ ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL),
 inbox AS (${INBOX_OF_STEPS('ok')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
-  FROM (SELECT DISTINCT ON (snap_agent) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL ORDER BY snap_agent, i DESC) s
+  FROM (SELECT DISTINCT ON (snap_agent, snap_epoch) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL
+    ORDER BY snap_agent, snap_epoch, i DESC) s
   WHERE a.id = s.snap_agent AND a.epoch = s.snap_epoch AND a.owner_node = $2)
 SELECT i, state, tenant, event_seq, at FROM ok`;
 

@@ -69,7 +69,7 @@ export function createTaskStore(db: Db, commit: GroupCommit, node: string): Task
       const { rows } = await db.query<TaskRow>(
         sql(
           'task_by_workflow',
-          `SELECT ${TASK_COLUMNS} FROM task WHERE workflow_id = $1 ORDER BY created_at, id`,
+          `SELECT ${TASK_COLUMNS} FROM task WHERE workflow_id = $1 ORDER BY created_at, rank, id`,
           toUuid(id),
         ),
       );
