@@ -12,6 +12,7 @@ import { addStatusCommand } from './commands/status.ts';
 import { addTaskCommand } from './commands/task.ts';
 import { addTokenCommand } from './commands/token.ts';
 import { addWorkflowCommand } from './commands/workflow.ts';
+import { EXIT } from './exit-codes.ts';
 import { packageVersion } from './version.ts';
 
 const program = new Command('troupe')
@@ -38,7 +39,7 @@ try {
   await program.parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode;
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   } else {
     process.stderr.write(`${failureText(error, process.argv.includes('--json'))}\n`);
     process.exitCode = exitCodeOf(error);

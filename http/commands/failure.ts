@@ -23,10 +23,10 @@ const BY_CODE: Readonly<Record<string, number>> = {
 };
 
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
   if (error instanceof ListenError) return EXIT.unavailable;
   if (error instanceof RemoteError) return error.status === null ? EXIT.unavailable : EXIT.failure;
-  if (error instanceof RuntimeError) return BY_CODE[error.code] ?? EXIT.failure;
-  return EXIT.failure;
+  return (error instanceof RuntimeError ? BY_CODE[error.code] : undefined) ?? EXIT.failure;
 }
 
 /** What to print of a failure: one line, whatever was thrown. */

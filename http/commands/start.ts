@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { resolveConfig } from '../../runtime/config.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RunningNode } from '../main.ts';
+import { runUnderParent } from '../parent.ts';
 import { checkSecret } from '../secret.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
 import { endSoon, signalled } from './life.ts';
@@ -26,8 +27,7 @@ export function addStartCommand(program: Command): void {
     });
 }
 
-async function underParent(): Promise<number> {
-  const { runUnderParent } = await import('../parent.ts');
+function underParent(): Promise<number> {
   return runUnderParent({ args: [...process.argv.slice(1), '--no-parent'] });
 }
 
@@ -35,7 +35,8 @@ async function serve(input: Parameters<typeof resolveConfig>[0] & object): Promi
   const { startNode } = await import('../main.ts');
   const node = await startNode({ config: input });
   announce(node);
-  const ended = await Promise.race([signalled(), node.exitAsked.then(() => 'asked' as const)]);
+  const asked = node.exitAsked.then(() => 'asked over the API' as const);
+  const ended = await Promise.race([signalled(), asked]);
   node.log.info('stopping', { because: ended });
   await node.stop();
   endSoon();
