@@ -418,7 +418,6 @@ class Pool implements ThreadPool, PeerOwner {
     try {
       handle = await this.#pick(entry, wanted, left, late);
       const chosen = handle;
-      chosen.placing++;
       try {
         // The entry is settled in the turn of the answer: what the cell tells next finds it in place.
         await chosen.order({ op: 'spawn', spec: entry.spec }, { timeoutMs: left(), late }, (slot) =>
@@ -462,11 +461,11 @@ class Pool implements ThreadPool, PeerOwner {
     late: () => RuntimeError,
   ): Promise<ThreadHandle> {
     const given = wanted === undefined ? undefined : this.#threads.get(wanted)?.handle;
-    if (given?.up && (!given.dedicatedTo || given.dedicatedTo === entry.id)) return given;
+    if (given?.up && (!given.dedicatedTo || given.dedicatedTo === entry.id)) return reserve(given);
     if (entry.dedicated) {
       const own = this.#startThread(entry.id);
       if (await this.#until(() => own.state !== 'starting', left())) {
-        if (own.up) return own;
+        if (own.up) return reserve(own);
         throw new RuntimeError('thread_lost', `the thread of ${entry.id} died while it started`);
       }
       this.#kill(own, 'drained', wireError('spawn_timeout', 'it did not come up in time'));
@@ -478,7 +477,7 @@ class Pool implements ThreadPool, PeerOwner {
     }
     const [first, ...others] = free();
     if (!first) throw late();
-    return others.reduce((best, handle) => (handle.load < best.load ? handle : best), first);
+    return reserve(others.reduce((best, handle) => (handle.load < best.load ? handle : best), first));
   }
 
   #order(handle: ThreadHandle, order: Parameters<ThreadHandle['order']>[0], timeoutMs: number): Promise<unknown> {
@@ -821,6 +820,12 @@ class Pool implements ThreadPool, PeerOwner {
   #nowMs(): number {
     return this.#ambient.clock.monotonicMs();
   }
+}
+
+/** Counts a spawn before it is under way, so that those of one turn spread. */
+function reserve(handle: ThreadHandle): ThreadHandle {
+  handle.placing++;
+  return handle;
 }
 
 function reasonOf(error: unknown): DownReason {

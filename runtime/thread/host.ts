@@ -121,6 +121,7 @@ export class Host implements PeerOwner {
       send: (notices, plain) => this.main.control([NOTICES, notices], plain),
       atEnd: env.turn.atEnd,
       nowMs: () => env.clock.monotonicMs(),
+      setTimeout: env.clock.setTimeout,
     });
     this.#tasks = new TaskRuns(
       {

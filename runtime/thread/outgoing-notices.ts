@@ -12,6 +12,7 @@ export interface NoticeSink {
   send(notices: readonly PoolNotice[], plain: boolean): void;
   atEnd(fn: () => void): void;
   nowMs(): number;
+  setTimeout(fn: () => void, delayMs: number): unknown;
 }
 
 export class OutgoingNotices {
@@ -42,16 +43,15 @@ export class OutgoingNotices {
     if (now >= this.#windowEndsMs) {
       this.#windowEndsMs = now + WINDOW_MS;
       this.#inWindow = 0;
-      this.#tellLeftOut();
     }
     if (++this.#inWindow > PER_WINDOW) {
-      this.#leftOut++;
+      this.#omit();
       return;
     }
     try {
       this.push(notice);
     } catch {
-      this.#leftOut++;
+      this.#omit();
     }
   }
 
@@ -62,6 +62,10 @@ export class OutgoingNotices {
     this.#pending = [];
     this.#plain = true;
     this.#sink.send(notices, plain);
+  }
+
+  #omit(): void {
+    if (++this.#leftOut === 1) this.#sink.setTimeout(() => this.#tellLeftOut(), WINDOW_MS);
   }
 
   #tellLeftOut(): void {
