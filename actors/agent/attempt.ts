@@ -1,36 +1,33 @@
 // One attempt of a task in this thread: input checked, handler run under a signal, output checked, and one outcome.
 
-import type { CellContext } from '../../runtime/contracts/actor.ts';
-import { RuntimeError, toWireError, type WireError } from '../../runtime/contracts/errors.ts';
+import { toWireError, type WireError } from '../../runtime/contracts/errors.ts';
 import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
 import type { Capability } from './capability.ts';
 import { type AgentCore, AttemptContext } from './contexts.ts';
 import { validateAsync } from './validation.ts';
 
 /**
- * Runs one attempt; never rejects. After an abort it still waits for the handler: one that ignores its signal is
- * the pool's matter (abandoned or killed after the grace).
+ * Runs one attempt; never rejects. The cell keeps its time: `signal` aborts with the code `task_timeout` when it is over,
+ * with any other reason at a cancel. After an abort the handler is still waited for, and what it gives no longer counts:
+ * it may be half a result. A handler that ignores its signal is the cell's matter (abandoned or killed after the grace).
  */
 export async function runAttempt(
   core: AgentCore,
   capability: Capability,
   task: TaskAssignment,
-  cancel: AbortSignal,
+  signal: AbortSignal,
 ): Promise<TaskOutcome> {
   const startedAt = core.cell.nowMs();
   const runMs = (): number => Math.max(0, core.cell.nowMs() - startedAt);
-  const stop = attemptSignal(core.cell, task.timeoutMs, cancel);
   try {
-    const result = await handle(core, capability, task, stop.signal);
-    if (stop.signal.aborted) return aborted(stop.signal, runMs());
+    const result = await handle(core, capability, task, signal);
+    if (signal.aborted) return aborted(signal, runMs());
     const snapshot = core.dirty ? { snapshot: core.snapshot() } : {};
     core.dirty = false;
     return { type: 'completed', result, ...snapshot, runMs: runMs() };
   } catch (error) {
-    if (stop.signal.aborted) return aborted(stop.signal, runMs());
+    if (signal.aborted) return aborted(signal, runMs());
     return { type: 'failed', error: failureOf(error), runMs: runMs() };
-  } finally {
-    stop.dispose();
   }
 }
 
@@ -50,28 +47,6 @@ async function handle(
   const output = await validateAsync(capability.output, result, 'invalid_output', 'result');
   if (!output.ok) throw output.error;
   return output.value;
-}
-
-/** Aborts with `task_timeout` when the attempt's time is over, or with the reason of the cell's own signal. */
-function attemptSignal(
-  cell: CellContext,
-  timeoutMs: number,
-  cancel: AbortSignal,
-): { readonly signal: AbortSignal; dispose(): void } {
-  const controller = new AbortController();
-  const clearTimer = cell.setTimer(timeoutMs, () =>
-    controller.abort(new RuntimeError('task_timeout', `no result within ${timeoutMs} ms`)),
-  );
-  const onCancel = (): void => controller.abort(cancel.reason);
-  if (cancel.aborted) onCancel();
-  else cancel.addEventListener('abort', onCancel, { once: true });
-  return {
-    signal: controller.signal,
-    dispose() {
-      clearTimer();
-      cancel.removeEventListener('abort', onCancel);
-    },
-  };
 }
 
 function aborted(signal: AbortSignal, runMs: number): TaskOutcome {

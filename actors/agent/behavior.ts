@@ -143,7 +143,7 @@ export class AgentBehavior implements CellBehavior {
     return (this.#metrics ?? NO_TASKS).report();
   }
 
-  /** Ends the incarnation. After a crash only what it holds is let go: `terminate` is not called, nothing is reported. */
+  /** Ends the incarnation. After a failed start only what it holds is let go: `terminate` is not called. */
   async stop(): Promise<void> {
     const { state } = this.#lifecycle;
     if (this.#stopped) return;

@@ -74,7 +74,7 @@ export interface AgentOptions<
   readonly state?: State | (() => State);
   /** Runs before the first message and task; a rejection is `init_failed`, and the supervisor decides. */
   init?(ctx: AgentContext<NoInfer<State>, z.output<NoInfer<Schema>>>): unknown;
-  /** Runs when the agent is stopped, not when it crashes. */
+  /** Runs when the incarnation ends: at a stop, and after a crash that its thread survives. Not after a failed `init`. */
   terminate?(ctx: AgentContext<NoInfer<State>, z.output<NoInfer<Schema>>>): unknown;
 }
 

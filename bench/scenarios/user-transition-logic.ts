@@ -11,4 +11,7 @@ const transition = fromTransition(
   { count: 0, sum: 0 },
 );
 
-export const scenario = userLogic('user-transition-logic', 'events/s of transition logic', transition, 1_000_000);
+export const scenario = userLogic('user-transition-logic', 'events/s of transition logic', transition, {
+  count: 1_000_000,
+  floor: 0.5,
+});

@@ -106,7 +106,7 @@ test('10,000 random events never leave the seven states, and every change is rep
       }
       expect(at).toBe(life.state);
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
   expect(sent).toBeGreaterThanOrEqual(10_000);
 });
