@@ -25,5 +25,5 @@ export const scenario = userLogic(
   'user-statechart-guarded',
   'events/s of a two-state machine with guard and assign',
   guarded,
-  50_000,
+  { count: 50_000, floor: 0.8 },
 );
