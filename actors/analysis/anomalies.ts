@@ -72,20 +72,39 @@ function meanDeviation(offsets: readonly number[]): number {
 }
 
 /**
- * Level (a smooth trend, then a running median over one cycle or a tenth of the series), plus the median of each phase of the
- * cycle. The trend goes first: a running median lags behind it at the ends, where its window is cut.
+ * A smooth trend, the median of each phase of the cycle, and a running median of what both leave. The trend goes first, because a
+ * running median lags behind it at the ends, where its window is cut; the cycle goes second, because the median over one cycle
+ * falls where values are rarest and would be all noise.
  */
 function expectation(values: readonly number[], period: number | null): number[] {
   const usable = period !== null && period >= 2 && period * 2 <= values.length ? period : null;
   const flat = withoutTrend(values);
-  const local = runningMedian(flat, windowOf(values.length, usable));
-  const level = values.map((value, at) => value - (flat[at] ?? 0) + (local[at] ?? 0));
-  if (usable === null) return level;
-  const phases = phaseMedians(
-    values.map((value, at) => value - (level[at] ?? 0)),
-    usable,
+  const cycle = usable === null ? () => 0 : phaseOf(flat, usable);
+  const level = runningMedian(
+    flat.map((value, at) => value - cycle(at)),
+    windowOf(values.length, usable),
   );
-  return level.map((base, at) => base + (phases[at % usable] ?? 0));
+  return values.map((value, at) => value - (flat[at] ?? 0) + cycle(at) + (level[at] ?? 0));
+}
+
+/** The cycle, measured against the moving mean over one cycle, so that a slow change of level is not taken for it. */
+function phaseOf(values: Float64Array, period: number): (at: number) => number {
+  const mean = movingMean(values, period);
+  const phases = phaseMedians(
+    Array.from(values, (value, at) => value - (mean[at] ?? 0)),
+    period,
+  );
+  return (at) => phases[at % period] ?? 0;
+}
+
+/** Centred, over whole cycles; at the ends the nearest whole cycle. */
+function movingMean(values: Float64Array, period: number): Float64Array {
+  const sums = new Float64Array(values.length + 1);
+  for (const [at, value] of values.entries()) sums[at + 1] = (sums[at] ?? 0) + value;
+  return values.map((_, at) => {
+    const from = Math.min(Math.max(0, at - (period >> 1)), values.length - period);
+    return ((sums[from + period] ?? 0) - (sums[from] ?? 0)) / period;
+  });
 }
 
 /** A trend that explains next to nothing is left in: taking it away would only smear values that are all the same. */

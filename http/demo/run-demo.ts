@@ -200,6 +200,7 @@ async function report(runtime: TroupeRuntime, end: Ended): Promise<DemoResult> {
     attempts: steps.reduce((sum, step) => sum + step.attempts, 0),
     restarts: view.restarts,
     messages: await messageCount(runtime),
+    events: view.events,
     wallMs,
   };
   const interrupted = [...tasks.values()].flatMap((task) =>

@@ -18,7 +18,10 @@ export interface Totals {
   readonly tasks: number;
   readonly attempts: number;
   readonly restarts: number;
+  /** Between agents, as the living threads count them. */
   readonly messages: number;
+  /** Of the node, seen while the workflow ran. */
+  readonly events: number;
   readonly wallMs: number;
 }
 
@@ -34,7 +37,7 @@ export function summariseSteps(
     return {
       step: step.id,
       agent: agentId === null ? '' : agentName(agentId),
-      threads: attempts.flatMap((attempt) => (attempt.thread === null ? [] : [attempt.thread])),
+      threads: attempts.flatMap((attempt) => (attempt.thread === null || attempt.thread < 0 ? [] : [attempt.thread])),
       attempts: attempts.length,
       status: step.state,
       ms: duration(attempts[0]?.startedAt, attempts.at(-1)?.endedAt ?? step.endedAt),
@@ -66,13 +69,13 @@ export function summaryTable(steps: readonly StepSummary[], totals: Totals): str
       .trimEnd(),
   );
   const rule = '-'.repeat(Math.max(...lines.map((line) => line.length)));
-  const { tasks, attempts, restarts, messages, wallMs } = totals;
+  const { tasks, attempts, restarts, messages, events, wallMs } = totals;
   return [
     lines[0],
     rule,
     ...lines.slice(1),
     rule,
-    `${tasks} tasks, ${attempts} attempts, ${restarts} restarts, ${messages} messages, ${seconds(wallMs)} in all`,
+    `${tasks} tasks, ${attempts} attempts, ${restarts} restarts, ${messages} messages between agents, ${events} events, ${seconds(wallMs)} in all`,
   ].join('\n');
 }
 

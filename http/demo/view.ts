@@ -47,7 +47,10 @@ export interface DemoView {
   /** By task id: events may come before it is known which step a task belongs to. */
   readonly tasks: Map<string, TaskFacts>;
   readonly happenings: Happening[];
+  /** Numbers of threads are not used again: whatever still names one of these is out of date. */
+  readonly deadThreads: Set<number>;
   restarts: number;
+  events: number;
 }
 
 export function createView(agents: readonly AgentView[]): DemoView {
@@ -55,7 +58,15 @@ export function createView(agents: readonly AgentView[]): DemoView {
     id,
     { id, name, state, thread, down: false },
   ]);
-  return { agents: new Map(lines), steps: new Map(), tasks: new Map(), happenings: [], restarts: 0 };
+  return {
+    agents: new Map(lines),
+    steps: new Map(),
+    tasks: new Map(),
+    happenings: [],
+    deadThreads: new Set(),
+    restarts: 0,
+    events: 0,
+  };
 }
 
 export function say(view: DemoView, atMs: number, text: string): void {
@@ -65,6 +76,7 @@ export function say(view: DemoView, atMs: number, text: string): void {
 /** Folds one event in. Unknown events and unknown shapes change nothing. */
 export function applyEvent(view: DemoView, event: RuntimeEvent, atMs: number): void {
   const { stream, data } = event;
+  view.events++;
   switch (event.type) {
     case 'agent.transition':
       agentMoved(view, stream, data, atMs);
@@ -88,6 +100,7 @@ export function applyEvent(view: DemoView, event: RuntimeEvent, atMs: number): v
       say(view, atMs, `thread ${num(data.thread)} is up`);
       break;
     case 'thread.down':
+      threadDied(view, num(data.thread));
       say(view, atMs, `thread ${num(data.thread)} is down (${text(data.reason)})`);
       break;
     case 'supervision.restart':
@@ -114,15 +127,21 @@ export function applyWorkflow(view: DemoView, workflow: Pick<WorkflowView, 'task
 export function applyAgents(view: DemoView, agents: readonly AgentView[]): void {
   for (const { id, state, thread } of agents) {
     const line = view.agents.get(id);
-    if (line) Object.assign(line, { state, thread });
+    if (line) Object.assign(line, { state, thread: thread !== null && view.deadThreads.has(thread) ? null : thread });
   }
+}
+
+/** Told before or after what happened to the agents on it. */
+function threadDied(view: DemoView, thread: number): void {
+  view.deadThreads.add(thread);
+  for (const agent of view.agents.values()) if (agent.thread === thread) agent.thread = null;
 }
 
 function agentMoved(view: DemoView, id: string, data: Record<string, unknown>, atMs: number): void {
   const line = view.agents.get(id);
   if (!line) return;
   const to = text(data.to);
-  line.thread = threadOf(data) ?? line.thread;
+  line.thread = threadOf(view, data) ?? line.thread;
   if (to === 'error') {
     line.down = true;
     line.thread = null;
@@ -138,15 +157,16 @@ function agentMoved(view: DemoView, id: string, data: Record<string, unknown>, a
   line.state = to;
 }
 
-/** Threads are numbered from 0 or 1; anything below says that none is known. */
-const threadOf = (data: Record<string, unknown>): number | undefined =>
-  typeof data.thread === 'number' && data.thread >= 0 ? data.thread : undefined;
+function threadOf(view: DemoView, data: Record<string, unknown>): number | undefined {
+  const { thread } = data;
+  return typeof thread === 'number' && thread >= 0 && !view.deadThreads.has(thread) ? thread : undefined;
+}
 
 function taskStarted(view: DemoView, taskId: string, data: Record<string, unknown>, atMs: number): void {
   const facts: TaskFacts = {
     attempt: num(data.attempt),
     agentId: typeof data.agentId === 'string' ? data.agentId : null,
-    thread: threadOf(data) ?? view.agents.get(text(data.agentId))?.thread ?? null,
+    thread: threadOf(view, data) ?? view.agents.get(text(data.agentId))?.thread ?? null,
     fraction: 0,
     note: '',
     running: true,
