@@ -552,6 +552,7 @@ describe('durable state', () => {
     on: {
       read: (_message, ctx) => ctx.state,
       save: (_message, ctx) => ctx.save(),
+      tag: (_message, ctx) => void ctx.state.tags.push('b'),
       inPlace: (_message, ctx) => {
         (ctx.state as { count: number }).count++;
       },
@@ -583,6 +584,7 @@ describe('durable state', () => {
   test('of one agent is not that of another of its type', async () => {
     const [one, two] = [await started(counter), await started(counter)];
     await one.agent.runTask(up(5), never);
+    one.agent.receive(tellOf('tag'));
     two.agent.receive(askOf('read'));
     expect(two.cell.replies[0]?.body).toEqual({ count: 0, tags: ['a'] });
   });

@@ -132,6 +132,8 @@ describe('a machine', () => {
     expect(cell.replies).toMatchObject([{ body: 'off' }]);
     actor.stop();
     expect(cell.clock.pending).toBe(0);
+    // A stop is no end of its own.
+    expect(cell.outputs).toEqual([]);
   });
 });
 
