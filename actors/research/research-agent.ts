@@ -110,10 +110,11 @@ async function verifyClaim(
   const judged = evidence.length > 0 ? await judgeByModel(claim, evidence, ctx) : undefined;
   if (judged) return { claim, method: 'model', ...judged, sources: [...judged.sources] };
   const sentences = evidence.flatMap((passage) =>
-    sentencesOf(passage.text).map(({ text, from }) => ({
+    sentencesOf(passage.text).map(({ text, from }, at, all) => ({
       file: passage.file,
       line: passage.line + passage.text.slice(0, from).split('\n').length - 1,
       text,
+      ...(at === 0 ? {} : { before: all[at - 1]?.text ?? '' }),
     })),
   );
   const finding = verifyByRules(claim, sentences);

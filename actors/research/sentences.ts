@@ -29,9 +29,13 @@ export function coverage(text: string, wanted: ReadonlySet<string>): number {
   return count;
 }
 
-/** The run of whole sentences of at most `maxChars` that holds most of `wanted`; the passage itself when it is short enough. */
-export function bestSlice(passage: string, wanted: readonly string[], maxChars: number): string {
+/**
+ * The run of whole sentences of at most `maxChars` that holds most of `wanted`; the passage itself when it is short enough.
+ * Code has no sentences: its first whole lines.
+ */
+export function bestSlice(passage: string, wanted: readonly string[], maxChars: number, kind = 'prose'): string {
   if (passage.length <= maxChars) return passage;
+  if (kind === 'code') return passage.slice(0, Math.max(passage.lastIndexOf('\n', maxChars), 0) || maxChars);
   const sentences = sentencesOf(passage);
   const terms = new Set(wanted);
   let best = { text: '', count: -1 };

@@ -15,6 +15,11 @@ export interface Evidence {
   readonly text: string;
 }
 
+/** A sentence with the one before it: "It ends in the sea" speaks of what that one spoke of. */
+export interface Statement extends Evidence {
+  readonly before?: string;
+}
+
 export interface Finding {
   readonly verdict: Verdict;
   /** 0 to 1: the share of the claim's words that the sentence holds. */
@@ -28,12 +33,12 @@ const SAME_SUBJECT = 0.7;
 const MAX_SOURCES = 3;
 
 /** Judges every sentence and keeps the best verdict; a sentence that says the claim outweighs one that only looks like a denial. */
-export function verifyByRules(claim: string, sentences: readonly Evidence[]): Finding {
+export function verifyByRules(claim: string, sentences: readonly Statement[]): Finding {
   const wanted = read(claim);
   if (wanted.terms.size === 0)
     return { verdict: 'unknown', confidence: 0, reason: 'the claim has no words to look for', sources: [] };
   const judged = sentences
-    .map((sentence) => ({ sentence, ...judge(wanted, read(sentence.text)) }))
+    .map((sentence) => ({ sentence, ...judge(wanted, readStatement(sentence)) }))
     .filter((one) => one.verdict !== 'unknown')
     .sort((a, b) => b.confidence - a.confidence || rank(a.verdict) - rank(b.verdict));
   const best = judged[0];
@@ -43,7 +48,7 @@ export function verifyByRules(claim: string, sentences: readonly Evidence[]): Fi
     verdict: best.verdict,
     confidence: Math.round(best.confidence * 1_000) / 1_000,
     reason: best.reason,
-    sources: sources.map((one) => one.sentence),
+    sources: sources.map(({ sentence: { file, line, text } }) => ({ file, line, text })),
   };
 }
 
@@ -88,6 +93,15 @@ function read(text: string): Reading {
     negated: negations % 2 === 1,
     names: namesOf(bare),
   };
+}
+
+const PRONOUN = /^\W*(it|its|they|their|he|his|she|her|this|these)\b/i;
+
+function readStatement(statement: Statement): Reading {
+  const reading = read(statement.text);
+  if (statement.before === undefined || !PRONOUN.test(statement.text)) return reading;
+  const { names } = read(statement.before);
+  return { ...reading, terms: new Set([...reading.terms, ...names]), names: new Set([...reading.names, ...names]) };
 }
 
 function namesOf(text: string): ReadonlySet<string> {
