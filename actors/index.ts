@@ -5,7 +5,7 @@ export { RuntimeError, TaskError } from '../runtime/contracts/errors.ts';
 export type { ActorOptions, ActorStart } from './agent/actor-options.ts';
 export { type ActorPort, messageOf, portOf, replyWith, tellWith } from './agent/actor-port.ts';
 export { type Capability, type CapabilityOptions, capability } from './agent/capability.ts';
-export type { AgentContext, AgentLog, FoundAgent, MessageContext, TaskContext } from './agent/context.ts';
+export type { AgentContext, AgentLog, MessageContext, TaskContext } from './agent/context.ts';
 export { defineActor } from './agent/define-actor.ts';
 export { defineAgent } from './agent/define-agent.ts';
 export type { AgentEvents, AgentEventType } from './agent/events.ts';

@@ -22,25 +22,20 @@ export interface DurableTimer {
 /** Durable work for whichever agent offers the capability. */
 export interface TasksOfAgent {
   /** Resolves once the task is stored. */
-  submit(task: SubmitTask): Promise<{ readonly id: string }>;
+  submit(task: SubmitTask): Promise<TaskView>;
   /** The terminal task, or the task as it is when `timeoutMs` (default 60 s) is over. */
   result(taskId: string, options?: { readonly timeoutMs?: number }): Promise<TaskView>;
 }
 
-export interface FoundAgent {
-  readonly id: AgentId;
-  readonly name?: string;
-  readonly type?: string;
-}
-
 export interface AgentsOfAgent {
+  /** Resolves with its id once it runs. */
   spawn(
     type: string,
     options?: { readonly name?: string; readonly config?: Record<string, unknown> },
-  ): Promise<FoundAgent>;
+  ): Promise<AgentId>;
   stop(id: AgentId): Promise<void>;
-  /** Live agents that offer a capability. */
-  find(capability: string): Promise<readonly FoundAgent[]>;
+  /** Agents that offer a capability and take work now. */
+  find(capability: string): Promise<readonly AgentId[]>;
 }
 
 /** What every handler can use. Methods belong to the object: call them on `ctx`. */

@@ -11,7 +11,6 @@ import type {
   AgentLog,
   AgentsOfAgent,
   DurableTimer,
-  FoundAgent,
   MessageContext,
   TaskContext,
   TasksOfAgent,
@@ -109,7 +108,7 @@ export class AgentCore {
 
   get tasks(): TasksOfAgent {
     this.#tasks ??= {
-      submit: (task) => this.request<{ id: string }>({ type: 'task.submit', task }),
+      submit: (task) => this.request<TaskView>({ type: 'task.submit', task }),
       result: (taskId, options) =>
         this.request<TaskView>({
           type: 'task.result',
@@ -122,9 +121,9 @@ export class AgentCore {
 
   get agents(): AgentsOfAgent {
     this.#agents ??= {
-      spawn: (agentType, options) => this.request<FoundAgent>({ type: 'agent.spawn', agentType, ...options }),
+      spawn: (agentType, options) => this.request<AgentId>({ type: 'agent.spawn', agentType, ...options }),
       stop: async (id) => void (await this.cell.request({ type: 'agent.stop', id })),
-      find: (capability) => this.request<readonly FoundAgent[]>({ type: 'agent.find', capability }),
+      find: (capability) => this.request<readonly AgentId[]>({ type: 'agent.find', capability }),
     };
     return this.#agents;
   }

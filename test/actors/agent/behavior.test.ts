@@ -747,10 +747,10 @@ test('the context does what it says through the cell', async () => {
     },
   });
   const answers: Record<string, unknown> = {
-    'agent.spawn': { id: other },
+    'agent.spawn': other,
     'task.submit': { id: 'task-1' },
     'task.result': { status: 'completed' },
-    'agent.find': [{ id: other }],
+    'agent.find': [other],
   };
   const { cell, agent } = await started(definition, {
     onRequest: ({ type }) => answers[type],
@@ -759,10 +759,10 @@ test('the context does what it says through the cell', async () => {
   const outcome = await agent.runTask(taskOf('work.all', undefined, { fence: 3 }), never);
   expect(outcome).toMatchObject({
     result: {
-      child: { id: other },
+      child: other,
       done: { status: 'completed' },
       answer: { type: 'q', body: 2 },
-      found: [{ id: other }],
+      found: [other],
     },
   });
   expect(cell.told).toEqual([{ to: other, type: 'hello', body: 1 }]);
