@@ -90,11 +90,6 @@ describe('a body', () => {
     expect(answer.status).toBe(status);
   });
 
-  test('on GET is ignored', async () => {
-    const { status } = await testApi().json('GET /api/agents/list');
-    expect(status).toBe(200);
-  });
-
   test.each([
     ['maxAttempts', { retry: { maxAttempts: 1e9 } }, 'retry.maxAttempts'],
     ['maxAttempts 0', { retry: { maxAttempts: 0 } }, 'retry.maxAttempts'],
