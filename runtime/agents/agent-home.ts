@@ -16,7 +16,7 @@ export interface Resident {
   row: AgentRow;
   readonly entry: ManifestEntry;
   /** Settles with the first start: resolved when idle or paused, rejected when its budget is used up. */
-  readonly started: Promise<void>;
+  started: Promise<void>;
   /** A snapshot was saved since the row was read: the next incarnation reads it from the store. */
   savedSince: boolean;
 }
@@ -68,7 +68,10 @@ export class AgentHome {
     const { tree, pool, workforce } = this.#options;
     const capabilities = offeredBy(entry, row.capabilities);
     workforce.join({ id: row.id, slots: entry.concurrency, capabilities });
-    const started = tree
+    const resident: Resident = { row, entry, started: Promise.resolve(), savedSince: false };
+    this.#residents.set(row.id, resident);
+    this.#names.set(nameKey(row.tenant, row.name), row.id);
+    resident.started = tree
       .spawn({
         id: row.id,
         type: row.type,
@@ -84,10 +87,7 @@ export class AgentHome {
         halt: (mode, timeoutMs) => this.#halt(row.id, mode, timeoutMs),
       })
       .then(() => undefined);
-    started.catch(() => undefined);
-    const resident: Resident = { row, entry, started, savedSince: false };
-    this.#residents.set(row.id, resident);
-    this.#names.set(nameKey(row.tenant, row.name), row.id);
+    resident.started.catch(() => undefined);
     return resident;
   }
 
