@@ -151,7 +151,7 @@ export class RunLoop {
     }
     for (const [id, own] of byRun) {
       const run = this.#runs.get(id);
-      if (!run || run.busy) continue;
+      if (!run) continue;
       run.busy = true;
       this.#track(this.#advance(id, run, own));
     }

@@ -2,9 +2,10 @@
 
 import type { CoordinationStrategy, Decision } from '../contracts/coordination.ts';
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
-import { isId, type WorkflowId } from '../contracts/ids.ts';
+import { isId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
 import type { Page, WorkflowRow } from '../contracts/store.ts';
+import type { TaskView } from '../contracts/task.ts';
 import {
   type CreateWorkflow,
   isTerminalWorkflow,
@@ -100,7 +101,8 @@ export class WorkflowService implements WorkflowsApi {
     const definition = definitionOf(this.#strategies, known);
     const row = await this.#start(known, call);
     this.#loop.begin(row, definition);
-    return this.get(row.id, call);
+    // Nothing has been decided yet: no task to look for.
+    return this.#viewOf({ ...row, metrics: null }, definition, null, []);
   }
 
   async get(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
@@ -142,19 +144,19 @@ export class WorkflowService implements WorkflowsApi {
   async wait(id: string, { timeoutMs, signal }: Wait, call: CallContext = LIBRARY): Promise<WorkflowView> {
     const { clock } = this.#parts.ambient;
     const untilMs = clock.monotonicMs() + Math.min(LARGEST_WAIT_MS, Math.max(0, timeoutMs));
-    const row = await this.#row(id, call);
-    let { status } = row;
-    while (!isTerminalWorkflow(status)) {
+    for (;;) {
       signal?.throwIfAborted();
       const leftMs = untilMs - clock.monotonicMs();
-      if (leftMs <= 0) break;
       // Listens before it reads, so that an end in between is not missed.
-      const end = this.#nextEnd(row.id, Math.min(leftMs, this.#parts.pollMs), signal);
-      status = (await this.#row(row.id, call)).status;
-      if (isTerminalWorkflow(status)) end.stop();
-      await end.come;
+      const end = this.#nextEnd(id, Math.max(0, Math.min(leftMs, this.#parts.pollMs)), signal);
+      try {
+        const { status } = await this.#row(id, call);
+        if (isTerminalWorkflow(status) || leftMs <= 0) return await this.get(id, call);
+        await end.come;
+      } finally {
+        end.stop();
+      }
     }
-    return this.get(row.id, call);
   }
 
   async decisions(
@@ -224,8 +226,9 @@ export class WorkflowService implements WorkflowsApi {
     row: WorkflowRow & { readonly metrics: unknown },
     definition: Definition | null,
     memory: RunMemory | null,
+    known?: readonly TaskView[],
   ): Promise<WorkflowView> {
-    const tasks = row.status === 'created' ? [] : await this.#parts.tasks.byWorkflow(row.id);
+    const tasks = known ?? (row.status === 'created' ? [] : await this.#parts.tasks.byWorkflow(row.id));
     const steps = definition
       ? definition.strategy.steps(definition.spec, definition.options, memory?.state ?? null)
       : row.spec.tasks.map(({ id, dependsOn, capability }) => ({
@@ -239,7 +242,7 @@ export class WorkflowService implements WorkflowsApi {
   }
 
   /** Resolves at the end of the run, after `waitMs`, when the signal aborts or when it is stopped. */
-  #nextEnd(id: WorkflowId, waitMs: number, signal: AbortSignal | undefined): { come: Promise<void>; stop(): void } {
+  #nextEnd(id: string, waitMs: number, signal: AbortSignal | undefined): { come: Promise<void>; stop(): void } {
     const { feed, ambient } = this.#parts;
     let stop = (): void => {};
     const come = new Promise<void>((resolve) => {

@@ -29,6 +29,8 @@ export interface StoreNodeOptions {
   readonly pollMs?: number;
 }
 
+const CAPABILITIES = ['probe.run', 'hotel.cancel', 'flight.cancel'];
+
 export class StoreNode {
   readonly store: Store;
   readonly service: WorkflowService;
@@ -36,7 +38,7 @@ export class StoreNode {
   /** Keys of the steps whose task was started here. */
   readonly started: string[] = [];
   readonly stopped: string[] = [];
-  readonly #work: Work;
+  work: Work;
   readonly #queues: readonly string[];
   readonly #timers: (() => void)[] = [];
   readonly #busy = new Set<Promise<unknown>>();
@@ -62,8 +64,8 @@ export class StoreNode {
     const ambient = systemAmbient(silentLogger);
     this.store = store;
     this.bus = options.bus ?? createInProcessBus({ log: silentLogger });
-    this.#work = options.work ?? (() => ({ result: {} }));
-    this.#queues = options.queues ?? [capabilityQueue('probe.run', 1)];
+    this.work = options.work ?? (() => ({ result: {} }));
+    this.#queues = options.queues ?? CAPABILITIES.map((name) => capabilityQueue(name, 1));
     this.service = new WorkflowService({
       store: store.workflows,
       tasks: store.tasks,
@@ -88,6 +90,8 @@ export class StoreNode {
       this.bus.subscribe((hint) => {
         if (hint.type === 'queue') this.#claim();
       }),
+      ambient.clock.setInterval(() => this.#promote(), 200),
+      ambient.clock.setInterval(() => void store.leases.renew().catch(() => {}), (options.leaseMs ?? 15_000) / 3),
     );
   }
 
@@ -107,6 +111,18 @@ export class StoreNode {
     await Promise.allSettled(this.#busy);
     await this.store.leases.release();
     await this.store.close();
+  }
+
+  /** Attempts that were lost with their node back off; this lets them go on. */
+  #promote(): void {
+    const work = this.store.tasks
+      .promote()
+      .then(({ promoted }) => {
+        if (promoted > 0) this.#claim();
+      })
+      .catch(() => {})
+      .finally(() => this.#busy.delete(work));
+    this.#busy.add(work);
   }
 
   /** One claim at a time, as the dispatcher does. */
@@ -134,7 +150,7 @@ export class StoreNode {
     for (const task of tasks) {
       if (!this.#alive) return;
       this.started.push(task.stepKey ?? task.taskId);
-      const done = this.#work(task);
+      const done = this.work(task);
       if (!done) continue;
       const settling = this.store.tasks
         .settle(settlementOf(task, done))

@@ -79,6 +79,8 @@ export interface WorkflowNode {
   /** `start a/0`, `completed a/0`, `run ended`, ... in the order the supervision tree would see them. */
   readonly tree: string[];
   draining: boolean;
+  /** Slots nobody holds. */
+  freeSlots(): number;
   /** From now on no call reaches the store: the process is gone. */
   kill(): void;
 }
@@ -129,6 +131,7 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
     stopped,
     tree,
     draining: false,
+    freeSlots: () => free,
     kill: () => {
       alive = false;
       void node.service.close();

@@ -53,6 +53,17 @@ describe('joins over three steps that end in the order a, b, c', () => {
     expect(result.end.output).toEqual({ a: 'a0', c: 'c0', sink: ['a0', null, 'c0'] });
   });
 
+  it.each([
+    ['b', 'c', 'completed'],
+    ['c', 'b', 'failed'],
+  ])('a race is decided by the first of two that end with one event: %s', (first, second, status) => {
+    // both end as soon as a has: b over an empty array, c over what is none
+    const sources: Record<string, string> = { b: 'a.none', c: 'a.text' };
+    const racers = [first, second].map((id) => step(id, [], { forEach: sources[id] ?? '' }));
+    const body: CreateWorkflow = { tasks: [step('a'), ...racers], options: { join: 'race' } };
+    expect(simulate(parallel, body, inOrder({ a: { output: { none: [], text: 'x' } } })).end.status).toBe(status);
+  });
+
   it('counts chains, not the steps on their way', () => {
     const chains = [step('a1'), step('a2', ['a1']), step('b1'), step('b2', ['b1'])];
     const result = simulate(parallel, { tasks: chains, options: { join: 'any' } }, inOrder({ a1: failing }));

@@ -3,11 +3,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { isTerminalTask } from '../../runtime/contracts/task.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { freshDatabase } from '../kit/services.ts';
-import { StoreNode, type StoreNodeOptions } from '../kit/store-node.ts';
+import { StoreNode, type StoreNodeOptions, type Work } from '../kit/store-node.ts';
 import { booking, chain, diamond, fanOut, step } from '../kit/workflows.ts';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -15,15 +15,29 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function opened(place: StoreNodeOptions, options: StoreNodeOptions = {}): Promise<StoreNode> {
-  const node = await StoreNode.open({ ...place, ...options });
+async function opened(options: StoreNodeOptions): Promise<StoreNode> {
+  const node = await StoreNode.open(options);
   cleanups.push(() => node.close().catch(() => {}));
   return node;
 }
 
-const PLACES: [string, () => Promise<StoreNodeOptions>][] = [
-  ['PGlite', async () => ({})],
-  ['PostgreSQL', async () => ({ databaseUrl: await freshDatabase() })],
+/** PGlite takes seconds to come up: its cases share one node, each with work of its own. */
+let embedded: Promise<StoreNode> | undefined;
+afterAll(async () => (await embedded)?.close());
+
+const PLACES: [string, (work?: Work) => Promise<StoreNode>][] = [
+  [
+    'PGlite',
+    async (work = () => ({ result: {} })) => {
+      embedded ??= StoreNode.open();
+      const node = await embedded;
+      node.work = work;
+      node.started.length = 0;
+      node.stopped.length = 0;
+      return node;
+    },
+  ],
+  ['PostgreSQL', async (work) => opened({ databaseUrl: await freshDatabase(), ...(work ? { work } : {}) })],
 ];
 
 const waited = { timeoutMs: 30_000 };
@@ -34,11 +48,11 @@ async function ran(node: StoreNode, body: CreateWorkflow) {
   return node.service.wait(id, waited);
 }
 
-describe.each(PLACES)('workflows on %s', (_, place) => {
+describe.each(PLACES)('workflows on %s', (_, nodeFor) => {
   it('hands results on, in order, and keeps journal, decisions and metrics', async () => {
-    const node = await opened(await place(), {
-      work: (task) => ({ result: { from: task.stepKey, documents: [{ title: `${task.stepKey}'s` }] } }),
-    });
+    const node = await nodeFor((task) => ({
+      result: { from: task.stepKey, documents: [{ title: `${task.stepKey}'s` }] },
+    }));
     const view = await ran(node, {
       tasks: [
         step('research'),
@@ -76,9 +90,7 @@ describe.each(PLACES)('workflows on %s', (_, place) => {
   });
 
   it('cancels the losers of a race, whose code is stopped', async () => {
-    const node = await opened(await place(), {
-      work: (task) => (task.stepKey === 't3' ? { result: 'first' } : undefined),
-    });
+    const node = await nodeFor((task) => (task.stepKey === 't3' ? { result: 'first' } : undefined));
     const view = await ran(node, fanOut(10, { options: { join: 'race', maxConcurrency: 10 } }));
     expect(view).toMatchObject({
       status: 'completed',
@@ -91,17 +103,16 @@ describe.each(PLACES)('workflows on %s', (_, place) => {
   });
 
   it('undoes in reverse order', async () => {
-    const node = await opened(await place(), {
-      queues: ['probe.run@1', 'hotel.cancel@1', 'flight.cancel@1'],
-      work: (task) => (task.stepKey === 'payment' ? { fails: 'no money' } : { result: { id: task.stepKey } }),
-    });
+    const node = await nodeFor((task) =>
+      task.stepKey === 'payment' ? { fails: 'no money' } : { result: { id: task.stepKey } },
+    );
     const view = await ran(node, booking);
     expect(view).toMatchObject({ status: 'failed', stopReason: 'compensated', error: { message: 'no money' } });
     expect(node.started).toEqual(['flight', 'hotel', 'insurance', 'payment', 'hotel:undo', 'flight:undo']);
   });
 
   it('ends at its deadline', async () => {
-    const node = await opened(await place(), { work: () => undefined });
+    const node = await nodeFor(() => undefined);
     const { id } = await node.service.create({ ...diamond, deadlineMs: 50 });
     await node.service.start(id);
     const until = Date.now() + 10_000;
@@ -117,7 +128,7 @@ describe.each(PLACES)('workflows on %s', (_, place) => {
   });
 
   it('cancels a run with everything it has open', async () => {
-    const node = await opened(await place(), { work: () => undefined });
+    const node = await nodeFor(() => undefined);
     const { id } = await node.service.create(fanOut(5));
     await node.service.start(id);
     const view = await node.service.cancel(id);
@@ -127,14 +138,14 @@ describe.each(PLACES)('workflows on %s', (_, place) => {
   });
 
   it('runs 300 chains of three steps at once, each step once', async () => {
-    const node = await opened(await place());
+    const node = await nodeFor();
     const views = await Promise.all(Array.from({ length: 300 }, () => ran(node, chain(3))));
     expect(views.every((view) => view.status === 'completed')).toBe(true);
     expect(node.started).toHaveLength(900);
   });
 
   it('stores the output of a graph of 200 steps', async () => {
-    const node = await opened(await place(), { work: (task) => ({ result: task.stepKey }) });
+    const node = await nodeFor((task) => ({ result: task.stepKey }));
     const view = await ran(node, fanOut(200, { options: { maxConcurrency: 20 } }));
     expect(view).toMatchObject({ status: 'completed', progress: { done: 200, total: 200 } });
     expect(Object.keys(view.output as object)).toHaveLength(201);
@@ -171,7 +182,7 @@ describe('a node that dies', () => {
 
   it('loses its runs to another node once its lease is over', async () => {
     const databaseUrl = await freshDatabase();
-    const watcher = await opened({ databaseUrl }, { queues: [] });
+    const watcher = await opened({ databaseUrl, queues: [] });
     await watcher.service.close();
     const sweptThenOpened = async () => {
       const until = Date.now() + 20_000;
@@ -181,13 +192,6 @@ describe('a node that dies', () => {
         if (Date.now() > until) throw new Error('the lease never ran out');
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
-      // a lost attempt backs off: promote it when it is due
-      const promoting = setInterval(() => void promote(), 100);
-      cleanups.push(async () => clearInterval(promoting));
-      const promote = async () => {
-        const { queues } = await watcher.store.tasks.promote();
-        for (const queue of queues) watcher.bus.publish({ type: 'queue', queue });
-      };
       return { databaseUrl, bus: watcher.bus };
     };
     check(await halfway({ databaseUrl, leaseMs: 1_000 }, sweptThenOpened));

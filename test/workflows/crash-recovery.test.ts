@@ -142,7 +142,7 @@ describe('taking a run up again', () => {
   it('leaves a run alone that another node took over', async () => {
     const world = new MemoryWorld();
     const bus = new LocalBus();
-    const slow = workflowNode(world, { bus });
+    const slow = workflowNode(world, { bus, slots: 2 });
     await slow.service.open();
     const { id } = await slow.service.create(chain(3));
     await slow.service.start(id);
@@ -156,6 +156,8 @@ describe('taking a run up again', () => {
     expect(world.tasks.size).toBe(2);
     expect(slow.service.status().runs).toBe(0);
     expect(slow.tree.at(-1)).toBe('run detached');
+    // the slot it held for the step it wanted to start is free again; that of the first step went with its task
+    expect(slow.freeSlots()).toBe(1);
     while (endTask(world, other)) await settled();
     expect((await other.service.get(id)).status).toBe('completed');
   });

@@ -151,6 +151,17 @@ describe('running a workflow', () => {
     expect(world.commits).toBe(6);
   });
 
+  it('decides one batch at a time, however many steps end meanwhile', async () => {
+    const { world, node } = await opened();
+    const { id } = await node.service.create(fanOut(60));
+    await node.service.start(id);
+    await settled();
+    while (endTask(world, node)) await new Promise((resolve) => setImmediate(resolve));
+    await settled();
+    expect((await node.service.get(id)).status).toBe('completed');
+    expect(node.tree).not.toContain('run detached');
+  });
+
   it('shows the supervision tree every step that is in flight', async () => {
     const { node } = await run(chain(2));
     expect(node.tree).toEqual([
