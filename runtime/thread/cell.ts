@@ -94,6 +94,7 @@ export class Cell {
   }
 
   stats(nowMs: number): CellStats {
+    const execution = this.behavior?.metrics?.();
     const samples = this.#delivery.slice(0, Math.min(this.#sampled, SAMPLES)).sort();
     return {
       id: this.spec.id,
@@ -107,6 +108,7 @@ export class Cell {
       errors: this.errors,
       deliveryP95Ms: samples[Math.floor(samples.length * 0.95)] ?? 0,
       startedAgoMs: nowMs - this.startedAtMs,
+      ...(execution ? { execution } : {}),
     };
   }
 }
