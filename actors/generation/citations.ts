@@ -9,6 +9,7 @@ export interface Citation {
   readonly file: string;
   readonly line: number;
   readonly section: string;
+  readonly kind: string;
   /** Verbatim in the file. */
   readonly quote: string;
 }
@@ -56,8 +57,8 @@ export function cite(input: Pick<ReportInput, 'searches' | 'quotes'>): Citations
 
 function citationOf(passage: ReportPassage, question: string, number: number): Citation {
   const wanted = passage.terms.length > 0 ? passage.terms : terms(question);
-  const quote = bestSlice(passage.quote, wanted, MAX_QUOTE_CHARS);
+  const quote = bestSlice(passage.quote, wanted, MAX_QUOTE_CHARS, passage.kind);
   const skipped = passage.quote.slice(0, Math.max(0, passage.quote.indexOf(quote)));
   const line = passage.line + skipped.split('\n').length - 1;
-  return { number, file: passage.file, line, section: passage.section, quote };
+  return { number, file: passage.file, line, section: passage.section, kind: passage.kind, quote };
 }

@@ -10,7 +10,7 @@ export function renderReport(input: ReportInput, citations: Citations, by: Autho
     `# ${input.title ?? input.question}`,
     authorship(by),
     ...answerPart(input, citations, by),
-    ...passagesPart(citations),
+    ...passagesPart(citations, by),
     ...findingsPart(input),
     ...corpusPart(input.survey),
     ...numbersPart(input),
@@ -27,30 +27,40 @@ function authorship(by: Authorship): string {
 
 function answerPart(input: ReportInput, citations: Citations, by: Authorship): string[] {
   if (by.mode === 'model') return ['## Answer', by.answer.text];
-  const best = citations.searches[0]?.quoted[0] ?? citations.all[0];
+  const best = bestOf(citations, by);
   if (!best) return ['## Answer', `No passage answers "${input.question}".`];
   return ['## Answer', 'The passage that answers it best:', quote(best), place(best)];
 }
 
-function passagesPart(citations: Citations): string[] {
+/** Without a model the best passage is the answer, and is not quoted a second time below. */
+const bestOf = (citations: Citations, by: Authorship): Citation | undefined =>
+  by.mode === 'model' ? undefined : citations.all[0];
+
+function passagesPart(citations: Citations, by: Authorship): string[] {
   const shown = citations.searches.filter((search) => search.quoted.length > 0 || search.also.length > 0);
-  return shown.length === 0 ? [] : ['## What the documents say', ...shown.flatMap(searchPart)];
+  const above = bestOf(citations, by);
+  return shown.length === 0
+    ? []
+    : ['## What the documents say', ...shown.flatMap((search) => searchPart(search, above))];
 }
 
-function searchPart(search: CitedSearch): string[] {
-  const also = search.also.map((citation) => `[${citation.number}]`).join(', ');
+function searchPart(search: CitedSearch, above: Citation | undefined): string[] {
+  const quoted = search.quoted.filter((citation) => citation !== above);
+  const also = [...search.quoted.filter((citation) => citation === above), ...search.also];
   return [
-    `### ${search.question}`,
-    ...search.quoted.flatMap((citation) => [quote(citation), place(citation)]),
-    ...(also ? [`See also ${also}.`] : []),
+    `### ${capitalised(search.question)}`,
+    ...quoted.flatMap((citation) => [quote(citation), place(citation)]),
+    ...(also.length > 0 ? [`See also ${also.map((citation) => `[${citation.number}]`).join(', ')}.`] : []),
   ];
 }
 
-const quote = (citation: Citation): string =>
-  citation.quote
-    .split('\n')
-    .map((line) => `> ${line}`)
-    .join('\n');
+const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+function quote(citation: Citation): string {
+  const lines = citation.quote.split('\n');
+  const shown = citation.kind === 'code' ? ['```', ...lines, '```'] : lines;
+  return shown.map((line) => `> ${line}`).join('\n');
+}
 
 function place(citation: Citation): string {
   const section = citation.section ? `, under "${citation.section}"` : '';

@@ -88,11 +88,17 @@ function read(text: string): Reading {
   const isNumber = (word: string) => /^\d/.test(word) || NUMBER_WORDS.includes(word);
   const negations = all.filter((word) => NEGATIONS.has(word) || /n['’]t$/.test(word)).length;
   return {
-    terms: new Set(all.flatMap((word) => (isNumber(word) || NEGATIONS.has(word) ? [] : (term(word) ?? [])))),
+    terms: new Set(all.flatMap((word) => (isNumber(word) || NEGATIONS.has(word) ? [] : (termToJudge(word) ?? [])))),
     numbers,
     negated: negations % 2 === 1,
     names: namesOf(bare),
   };
+}
+
+/** `before` and `after` say nothing to a search, but all to a claim. */
+function termToJudge(word: string): string | undefined {
+  const stemmed = stem(word);
+  return OPPOSITES.has(stemmed) ? stemmed : term(word);
 }
 
 const PRONOUN = /^\W*(it|its|they|their|he|his|she|her|this|these)\b/i;
