@@ -5,6 +5,7 @@ import type { NodeId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { LeaseKeeper } from './lease-keeper.ts';
 import { errorCode } from './pause.ts';
 import type { Chore } from './sweeper.ts';
 
@@ -14,6 +15,8 @@ export interface NodeChoreParts {
   readonly feed: EventFeed;
   readonly bus: Bus;
   readonly ambient: Ambient;
+  /** With it, a node whose own lease is in doubt sweeps nobody: it would be the first it finds. */
+  readonly lease?: Pick<LeaseKeeper, 'state'>;
   readonly config: { readonly pollMs: number; readonly leaseMs: number; readonly poisonAfter: number };
   /** Nodes whose lease ran out; what they owned is free. */
   readonly onNodesLost?: (nodes: readonly NodeId[]) => void;
@@ -55,13 +58,13 @@ async function expire({ store, dispatcher, feed, bus }: NodeChoreParts): Promise
  * Frees what lost nodes owned. After the store was away every lease looks expired while its node lives, so this one
  * waits a lease time first and lets the others renew.
  */
-function sweepChore({ store, dispatcher, feed, bus, ambient, config, onNodesLost }: NodeChoreParts): Chore {
+function sweepChore({ store, dispatcher, feed, bus, ambient, lease, config, onNodesLost }: NodeChoreParts): Chore {
   let notBeforeMs = 0;
   return {
     name: 'sweep-leases',
     everyMs: config.pollMs,
     async run() {
-      if (ambient.clock.monotonicMs() < notBeforeMs) return;
+      if (ambient.clock.monotonicMs() < notBeforeMs || (lease && lease.state !== 'held')) return;
       const swept = await store.leases.sweep({ poisonAfter: config.poisonAfter }).catch((error: unknown) => {
         if (errorCode(error) === 'store_unavailable') notBeforeMs = ambient.clock.monotonicMs() + config.leaseMs;
         throw error;

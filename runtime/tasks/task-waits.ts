@@ -18,8 +18,8 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Tasks read again per poll: thousands of callers that wait must not drown the store. */
-const LOOKS_PER_POLL = 100;
+/** Tasks read again per poll, and none while earlier reads are out: thousands of callers that wait must not drown the store. */
+const LOOKS_PER_POLL = 25;
 
 export class TaskWaits {
   readonly #parts: TaskWaitsParts;
@@ -27,6 +27,7 @@ export class TaskWaits {
   readonly #subscriptions: Dispose[];
   readonly #closed = new AbortController();
   #cancelPoll: Dispose | undefined;
+  #reading = 0;
 
   constructor(parts: TaskWaitsParts) {
     this.#parts = parts;
@@ -51,7 +52,7 @@ export class TaskWaits {
       signal?.throwIfAborted();
       const wake = this.#listen(id, signal);
       try {
-        const task = await read();
+        const task = await this.#read(read);
         const leftMs = until - clock.monotonicMs();
         if (isTerminalTask(task.status) || leftMs <= 0 || this.#closed.signal.aborted) return task;
         await pause(clock, leftMs, wake.signal);
@@ -91,14 +92,27 @@ export class TaskWaits {
     if (this.#cancelPoll || this.#closed.signal.aborted) return;
     this.#cancelPoll = this.#parts.ambient.clock.setTimeout(() => {
       this.#cancelPoll = undefined;
-      for (const id of [...this.#wakes.keys()].slice(0, LOOKS_PER_POLL)) {
-        const wakes = this.#wakes.get(id);
-        this.#wakes.delete(id);
-        if (wakes) this.#wakes.set(id, wakes);
-        this.#wake(id);
-      }
+      if (this.#reading === 0) this.#look();
       if (this.#wakes.size > 0) this.#plan();
     }, this.#parts.pollMs);
+  }
+
+  #look(): void {
+    for (const id of [...this.#wakes.keys()].slice(0, LOOKS_PER_POLL)) {
+      const wakes = this.#wakes.get(id);
+      this.#wakes.delete(id);
+      if (wakes) this.#wakes.set(id, wakes);
+      this.#wake(id);
+    }
+  }
+
+  async #read(read: () => Promise<TaskView>): Promise<TaskView> {
+    this.#reading += 1;
+    try {
+      return await read();
+    } finally {
+      this.#reading -= 1;
+    }
   }
 
   #wake(id: string): void {

@@ -54,7 +54,7 @@ export interface TaskNode {
 }
 
 export async function startTaskNode(options: TaskNodeOptions): Promise<TaskNode> {
-  const { handler, leaseMs = 5_000, pollMs = 200, graceMs = 200 } = options;
+  const { handler, leaseMs = 15_000, pollMs = 200, graceMs = 200 } = options;
   const ambient: Ambient = {
     clock: systemClock,
     random: Math.random,
@@ -95,7 +95,7 @@ export async function startTaskNode(options: TaskNodeOptions): Promise<TaskNode>
   lease.opened();
   const sweeper: Sweeper = new Sweeper(ambient, [
     lease.chore(),
-    ...nodeChores({ store: { ...store, tasks }, dispatcher, feed, bus, ambient, config }),
+    ...nodeChores({ store: { ...store, tasks }, dispatcher, feed, bus, ambient, lease, config }),
   ]);
   const manifest = {
     get: () => undefined,

@@ -218,6 +218,45 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
     expect(node.dispatcher.counters()).toMatchObject({ started: 20, committed: 20, fenced: 0 });
   });
 
+  test('claims and inserts whose answers are lost are found: their tasks run once, uncharged', async () => {
+    const starts: string[] = [];
+    const lost = { claim: 0, submit: 0 };
+    const node = await start({
+      handler: ({ task }) => {
+        starts.push(task.taskId);
+        return done();
+      },
+      wrap: (store) => ({
+        ...store,
+        async claim(asks) {
+          const claimed = await store.claim(asks);
+          if (claimed.length === 0 || lost.claim++ > 0) return claimed;
+          throw new RuntimeError('store_unavailable', 'the connection died');
+        },
+        async submit(task, options) {
+          const answer = await store.submit(task, options);
+          if (!options?.claim || answer.outcome !== 'accepted' || !answer.claimed || lost.submit++ > 0) return answer;
+          throw new RuntimeError('store_unavailable', 'the connection died');
+        },
+      }),
+    });
+    const waiting = await node.service.submit({ capability: A });
+    node.agent([A], 2);
+    expect(await waitFor(node, waiting.id)).toMatchObject({ status: 'completed', attempt: 1 });
+    await eventually(() => node.workforce.usage().taken === 0, 'a slot is free for the insert');
+    await eventually(async () => {
+      await node.service.submit({ capability: A }).catch(() => {});
+      return lost.submit > 0;
+    }, 'an insert took its lease and lost its answer');
+    const again = await node.service.submit({ capability: A });
+    expect(await waitFor(node, again.id)).toMatchObject({ status: 'completed' });
+    await eventually(async () => {
+      const { byState } = await node.store.tasks.counts();
+      return byState.running + byState.queued + byState.scheduled === 0;
+    }, 'nothing is left behind');
+    expect(new Set(starts).size).toBe(starts.length);
+  });
+
   test('a result that the store cannot hold fails its task and harms no other', async () => {
     const node = await start({ handler: ({ task }) => done(task.input === 'bad' ? 'a\u0000b' : 'fine') });
     node.agent([A], 8);

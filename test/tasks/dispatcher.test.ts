@@ -309,6 +309,20 @@ describe('ends', () => {
     await rig.dispatcher.stop();
   });
 
+  test('what a claim brings after the node began to drain goes back and never starts', async () => {
+    const rig = taskRig();
+    rig.workforce.add('a', ['x@1']);
+    const [id] = await submitted(rig, 'x@1');
+    rig.dispatcher.start();
+    await Promise.resolve();
+    expect(rig.store.calls.claim).toBe(1);
+    await Promise.all([rig.dispatcher.drain(5_000), turns()]);
+    expect(rig.runner.runs).toHaveLength(0);
+    expect(rig.store.row(id as never)).toMatchObject({ state: 'queued', attempt: 0 });
+    expect(rig.workforce.taken).toBe(0);
+    await rig.dispatcher.stop();
+  });
+
   test('a drain ends even when a handler ignores its abort', async () => {
     const rig = taskRig();
     rig.workforce.add('a', ['x@1']);

@@ -163,6 +163,23 @@ describe('the lease', () => {
     await rig.end();
   });
 
+  test('counts from before the renewal was asked, however slow its answer', async () => {
+    let asked = 0;
+    const answers: ((held: boolean) => void)[] = [];
+    const rig = keeper(() => {
+      asked += 1;
+      return asked === 1 ? new Promise((resolve) => answers.push(resolve)) : Promise.reject(away());
+    });
+    // asked at 2,000, answered at 4,500: the lease is good until 8,000, in doubt from 7,000
+    await rig.ambient.clock.advanceAsync(4_500);
+    answers[0]?.(true);
+    await rig.ambient.clock.advanceAsync(2_450);
+    expect(rig.calls).toEqual([]);
+    await rig.ambient.clock.advanceAsync(100);
+    expect(rig.calls).toEqual(['doubt']);
+    await rig.end();
+  });
+
   test('is judged by the monotonic clock, whatever the wall clock does', async () => {
     const rig = keeper(async () => true);
     rig.ambient.clock.jumpWall(3_600_000);
