@@ -6,7 +6,7 @@ import type { RuntimeEvent } from '../contracts/event.ts';
 import { type AgentId, fromUuid, toUuid } from '../contracts/ids.ts';
 import type { AgentFilter, AgentRow, AgentStore, Committed, Db, NewAgentRow } from '../contracts/store.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
-import { clampLimit, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
+import { clampLimit, few, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
 
 const COLUMNS = `id, tenant, type, def_hash, name, config, capabilities, isolation, desired, state, reason, owner_node, epoch, version,
   snapshot, created_at`;
@@ -99,8 +99,8 @@ interface SnapshotOp {
 // Of two snapshots of one agent in a flush the later one is written; both are answered.
 const SNAPSHOT = `WITH me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT DISTINCT ON (id, epoch) * FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, epoch bigint, snapshot jsonb)
-  ORDER BY id, epoch, i DESC)
-UPDATE agent a SET snapshot = r.snapshot FROM r, me WHERE a.id = r.id AND a.epoch = r.epoch AND a.owner_node = me.id
+  WHERE ${few('i')} ORDER BY id, epoch, i DESC)
+UPDATE agent a SET snapshot = r.snapshot FROM r, me WHERE a.id = r.id AND a.epoch = r.epoch AND a.owner_node IS NOT DISTINCT FROM me.id
 RETURNING a.id || '/' || a.epoch AS id`;
 
 function snapshotKind(node: string): OpKind<SnapshotOp, { readonly id: string }, 'saved' | 'fenced'> {
@@ -194,7 +194,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
           'agent_observe',
           `UPDATE agent a SET state = r.state, reason = r.reason
            FROM jsonb_to_recordset($1::jsonb) AS r(id uuid, epoch bigint, state text, reason text)
-           WHERE a.id = r.id AND a.epoch = r.epoch AND a.owner_node = $2
+           WHERE a.id = r.id AND a.epoch = r.epoch AND a.owner_node IS NOT DISTINCT FROM $2 AND ${few('r.epoch')}
              AND (a.state, a.reason) IS DISTINCT FROM (r.state, r.reason)`,
           JSON.stringify(rows),
           node,

@@ -7,7 +7,7 @@ import type { RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Logger } from '../contracts/ports.ts';
 import type { Db, LeaseStore } from '../contracts/store.ts';
-import { SqlError, sql } from './sql.ts';
+import { few, SqlError, sql } from './sql.ts';
 import { INBOX_OF_STEPS } from './task-settle.ts';
 
 const SWEEP_TASKS = 200;
@@ -39,7 +39,7 @@ freed AS (UPDATE task t SET
     fence = t.fence + 1, owner_node = NULL, crash_count = t.crash_count + 1, error = v.error, event_seq = t.event_seq + 1,
     run_at = CASE WHEN v.fate = 'dead' THEN t.run_at ELSE v.at + v.wait_ms * interval '1 millisecond' END,
     ended_at = CASE WHEN v.fate = 'dead' THEN v.at END
-  FROM victim v WHERE t.id = v.id
+  FROM victim v WHERE t.id = v.id AND ${few('v.was_fence')}
   RETURNING v.*, t.state, t.fence, t.event_seq, t.tenant, t.queue, t.workflow_id, t.step_key, t.round, t.claimed_at, t.started_at,
     t.attempt AS attempts, t.last_agent AS agent_id, NULL::jsonb AS result),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, started_at, ended_at, outcome, error, run_ms)

@@ -6,7 +6,7 @@ import type { EventType, RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, type NodeId, type TaskId, toUuid } from '../contracts/ids.ts';
 import type { CancelOutcome, Db, TaskStore } from '../contracts/store.ts';
 import { type CancelReport, isTerminalTask, type TaskState } from '../contracts/task.ts';
-import { sql, uuidOf } from './sql.ts';
+import { few, sql, uuidOf } from './sql.ts';
 import { OPEN_TASK } from './task-rows.ts';
 import { INBOX_OF_STEPS } from './task-settle.ts';
 
@@ -21,7 +21,7 @@ export const END_TASKS = `ended AS (UPDATE task t SET state = g.state, fence = t
     error = g.error, event_seq = t.event_seq + 1,
     cancel_report = CASE WHEN g.state = 'cancelled' AND g.was <> 'running'
       THEN jsonb_build_object('outcome', 'before_start', 'afterMs', 0, 'collateral', '[]'::jsonb) END
-  FROM target g WHERE t.id = g.id
+  FROM target g WHERE t.id = g.id AND ${few('g.was_fence')}
   RETURNING g.*, t.fence, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.claimed_at, t.started_at,
     t.attempt AS attempts, t.last_agent AS agent_id, NULL::jsonb AS result),
 ended_attempts AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, started_at, ended_at, outcome, error, run_ms)
@@ -125,9 +125,9 @@ export function createTaskEnds(
       const [moved, next] = await db.batch([
         sql(
           'task_promote',
-          `WITH due AS MATERIALIZED (SELECT id FROM task WHERE state = 'scheduled' AND run_at <= clock_timestamp()
+          `WITH due AS MATERIALIZED (SELECT id, 1 AS one FROM task WHERE state = 'scheduled' AND run_at <= clock_timestamp()
              ORDER BY run_at LIMIT ${PROMOTE_LIMIT} FOR UPDATE SKIP LOCKED)
-           UPDATE task t SET state = 'queued' FROM due WHERE t.id = due.id AND t.state = 'scheduled' RETURNING t.queue`,
+           UPDATE task t SET state = 'queued' FROM due WHERE t.id = due.id AND ${few('due.one')} RETURNING t.queue`,
         ),
         sql(
           'task_next_due',

@@ -6,7 +6,7 @@ import { toUuid } from '../contracts/ids.ts';
 import type { Committed, Db, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
-import { sql, withTypeIds } from './sql.ts';
+import { few, sql, withTypeIds } from './sql.ts';
 
 /** The inbox row of a step's end; `s` carries the settled task. The event id makes it unique per end. */
 export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
@@ -18,13 +18,15 @@ export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (w
   FROM ${source} s WHERE s.workflow_id IS NOT NULL AND s.state IN ('completed', 'failed', 'dead', 'cancelled', 'timed_out')
   ON CONFLICT DO NOTHING`;
 
+// Only a running task has an owner (a CHECK says so). Neither the state nor `=` on the owner is asked for: both would let the planner
+// walk an index of all that this node runs, for each row, instead of the key.
 // An own node row that was not swept proves that nothing of ours was given away, even when the lease has run out meanwhile:
 // the sweeper takes the row FOR UPDATE first, and whoever comes second sees what the first one did.
 const SETTLE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, fence bigint, attempt int, state text,
   result jsonb, error jsonb, delay_ms bigint, uncharge int, crash int, outcome text, agent_id uuid, thread int, run_ms float8,
-  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb) CROSS JOIN now ORDER BY r.id),
+  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
 ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     error = CASE WHEN r.state = 'completed' THEN NULL ELSE coalesce(r.error, t.error) END,
     attempt = t.attempt - r.uncharge, crash_count = t.crash_count + r.crash,
@@ -32,7 +34,7 @@ ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     last_agent = coalesce(r.agent_id, t.last_agent),
     ended_at = CASE WHEN r.delay_ms IS NULL THEN r.at END,
     event_seq = t.event_seq + (r.event IS NOT NULL)::int
-  FROM r, me WHERE t.id = r.id AND t.fence = r.fence AND t.state = 'running' AND t.owner_node = me.id
+  FROM r, me WHERE t.id = r.id AND t.fence = r.fence AND t.owner_node IS NOT DISTINCT FROM me.id
   RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.claimed_at, t.started_at, t.attempt AS attempts),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, error, run_ms)
   SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
@@ -42,7 +44,7 @@ inbox AS (${INBOX_OF_STEPS('ok')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
   FROM (SELECT DISTINCT ON (snap_agent, snap_epoch) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL
     ORDER BY snap_agent, snap_epoch, i DESC) s
-  WHERE a.id = s.snap_agent AND a.epoch = s.snap_epoch AND a.owner_node = $2)
+  WHERE a.id = s.snap_agent AND a.epoch = s.snap_epoch AND a.owner_node IS NOT DISTINCT FROM $2)
 SELECT i, state, tenant, event_seq, at FROM ok`;
 
 interface SettledRow {

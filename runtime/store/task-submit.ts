@@ -4,7 +4,7 @@ import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Db, NewTask, SubmitOutcome } from '../contracts/store.ts';
 import type { TaskView } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
-import { sql } from './sql.ts';
+import { few, sql } from './sql.ts';
 import {
   ACCEPTED_EVENTS,
   acceptedEvent,
@@ -27,7 +27,7 @@ const SUBMIT = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 r AS MATERIALIZED (
   SELECT r.*, now.at, d.due, d.due - r.priority * ${PRIORITY_STEP} + r.i * interval '1 microsecond' AS rank
   FROM jsonb_to_recordset($1::jsonb) AS r(i int, ${NEW_TASK_RECORD}) CROSS JOIN now
-  CROSS JOIN LATERAL (SELECT ${DUE} AS due) d),
+  CROSS JOIN LATERAL (SELECT ${DUE} AS due) d WHERE ${few('r.i')}),
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT DISTINCT ON (tenant, idem_key) tenant, 'task', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
   ON CONFLICT DO NOTHING RETURNING target),

@@ -6,7 +6,7 @@ import type { RuntimeEvent } from '../contracts/event.ts';
 import { toUuid } from '../contracts/ids.ts';
 import type { Advance, WorkflowStore } from '../contracts/store.ts';
 import type { OpKind } from './group-commit.ts';
-import { sql } from './sql.ts';
+import { few, sql } from './sql.ts';
 import { END_TASKS, type EndedRow, endedEvent, runningOf } from './task-end.ts';
 import {
   ACCEPTED_EVENTS,
@@ -31,7 +31,7 @@ const ADVANCE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
 a AS MATERIALIZED (SELECT a.*, now.at FROM jsonb_to_recordset($1::jsonb) AS a(i int, wid uuid, version bigint, consumed jsonb, journal jsonb,
   snapshot jsonb, schedule jsonb, cancel jsonb, timers jsonb, decisions jsonb, events jsonb, done int, total int, ending jsonb)
-  CROSS JOIN now ORDER BY a.wid),
+  CROSS JOIN now WHERE ${few('a.i')} ORDER BY a.wid),
 ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.total,
     journal_seq = w.journal_seq + jsonb_array_length(a.journal), decision_seq = w.decision_seq + jsonb_array_length(a.decisions),
     event_seq = w.event_seq + jsonb_array_length(a.events),
@@ -39,10 +39,10 @@ ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.t
     error = nullif(a.ending->'error', 'null'), metrics = nullif(a.ending->'metrics', 'null'),
     ended_at = CASE WHEN a.ending IS NOT NULL THEN a.at END,
     owner_node = CASE WHEN a.ending IS NULL THEN w.owner_node END
-  FROM a, me WHERE w.id = a.wid AND w.version = a.version AND w.owner_node = me.id AND w.status IN ('running', 'paused')
+  FROM a, me WHERE w.id = a.wid AND w.version = a.version AND w.owner_node IS NOT DISTINCT FROM me.id AND w.status IN ('running', 'paused')
   RETURNING a.*, w.tenant, w.version AS new_version, w.journal_seq, w.decision_seq, w.event_seq),
 read AS (UPDATE workflow_inbox x SET consumed = true, event = NULL
-  FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id)) c
+  FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id) WHERE ${few('ok.i')}) c
   WHERE x.workflow_id = c.wid AND x.event_id = c.id),
 journal AS (INSERT INTO workflow_journal (workflow_id, seq, at, event)
   SELECT ok.wid, ok.journal_seq - jsonb_array_length(ok.journal) + e.n, ok.at, e.event
@@ -65,7 +65,7 @@ plan AS MATERIALIZED (SELECT ok.i, ok.wid, ok.at, s.task, s.n FROM ok CROSS JOIN
   WHERE ok.ending IS NULL),
 r AS MATERIALIZED (SELECT r.*, plan.i, plan.n, d.due, d.due - r.priority * ${PRIORITY_STEP} + (plan.i + plan.n) * interval '1 microsecond' AS rank, now.at
   FROM plan CROSS JOIN now CROSS JOIN LATERAL jsonb_to_record(plan.task) AS r(${NEW_TASK_RECORD})
-  CROSS JOIN LATERAL (SELECT ${DUE} AS due) d),
+  CROSS JOIN LATERAL (SELECT ${DUE} AS due) d WHERE ${few('plan.i')}),
 able AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM r JOIN node ON node.id = $2 AND NOT node.draining WHERE r.claim) AS takes),
 due AS MATERIALIZED (${takes('r', 'able.takes')} CROSS JOIN able),
 ins AS (${insertTasks('due')}),
