@@ -53,7 +53,7 @@ const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
 const CALM_MS = 10_000;
 /** From the order to end until a host is cut off. */
-const END_TIMEOUT_MS = 2_000;
+const END_TIMEOUT_MS = 5_000;
 /** Threads Piscina may hold; hosts are never queued. */
 const MAX_THREADS = 4_096;
 

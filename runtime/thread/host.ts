@@ -105,6 +105,9 @@ export class Host implements PeerOwner {
   #entered: Cell | null = null;
   #inFrame = false;
   #runScheduled = false;
+  /** Messages handled from mailboxes since the event loop last turned. */
+  #spent = 0;
+  #confirmations: NonNullable<Envelope['confirm']>[] = [];
 
   constructor({ thread, node, graceMs, life }: HostOptions, env: HostEnv, main: DataPort) {
     this.thread = thread;
@@ -373,7 +376,7 @@ export class Host implements PeerOwner {
     }
     if (offer.type === 'dropped') this.#dropOldest(cell, offer.oldest);
     if (correlation > 0) this.#openAsk(cell, message, envelope.timeoutMs);
-    envelope.confirm?.({ outcome: 'delivered', via: 'same-thread' });
+    if (envelope.confirm) this.#confirmations.push(envelope.confirm);
     this.#schedule(cell);
     return true;
   }
@@ -445,34 +448,47 @@ export class Host implements PeerOwner {
 
   /** A frame has been worked off: what it caused on this thread goes on at once. */
   #schedule(cell: Cell): void {
-    if (cell.queued || !cell.receptive) return;
-    cell.queued = true;
-    this.#ready.push(cell);
-    if (this.#runScheduled) return;
+    this.#requeue(cell);
+    if (this.#runScheduled || (this.#ready.length === 0 && this.#confirmations.length === 0)) return;
+    this.#scheduleRun();
+  }
+
+  /** At the end of this turn; or in a later one, when this has done enough: ports and timers come first then. */
+  #scheduleRun(): void {
     this.#runScheduled = true;
-    this.env.turn.atEnd(() => this.#run());
+    if (this.#spent < TURN_BUDGET) this.env.turn.atEnd(() => this.#run());
+    else {
+      this.env.turn.later(() => {
+        this.#spent = 0;
+        this.#run();
+      });
+    }
   }
 
   #run(): void {
-    let budget = TURN_BUDGET;
-    for (;;) {
+    while (this.#spent < TURN_BUDGET) {
       const cell = this.#ready.shift();
       if (!cell) break;
       cell.queued = false;
       for (let visit = VISIT; visit > 0 && cell.receptive; visit--) {
         const message = cell.mailbox.shift();
         if (!message) break;
-        budget--;
+        this.#spent++;
         this.#handle(cell, message);
       }
       if (cell.pausedLinks.size > 0 || cell.waiting.length > 0) this.#makeRoom(cell);
       if (cell.mailbox.length > 0) this.#requeue(cell);
       else cell.quiet();
-      if (budget <= 0) break;
     }
     this.#leave();
-    if (this.#ready.length === 0) this.#runScheduled = false;
-    else this.env.turn.later(() => this.#run());
+    // Senders of this thread hear only now, so that one who waits for it gives the receiver its turn.
+    if (this.#confirmations.length > 0) {
+      const confirmations = this.#confirmations;
+      this.#confirmations = [];
+      for (const confirm of confirmations) confirm({ outcome: 'delivered', via: 'same-thread' });
+    }
+    this.#runScheduled = false;
+    if (this.#ready.length > 0) this.#scheduleRun();
   }
 
   #requeue(cell: Cell): void {

@@ -301,7 +301,8 @@ export class Link implements Origin {
     }
     this.sentAtMs = flat[1] as number;
     this.#events.frame(this, flat);
-    if (this.received !== this.#ackedToPeer) this.scheduleAck();
+    // A flush that is due anyway takes the acknowledgement along.
+    if (this.received !== this.#ackedToPeer && !this.#flushScheduled) this.scheduleAck();
     // After the operations: refusals look up messages that this would let go.
     this.#acknowledge(flat[0] as number);
   }

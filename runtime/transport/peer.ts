@@ -29,7 +29,7 @@ import {
   TELL_META,
   UNPAUSED,
 } from './frames.ts';
-import { type DataPort, HOLD_LIMIT, Link, type LinkEvents, type Turn } from './link.ts';
+import { type DataPort, Link, type LinkEvents, type Turn } from './link.ts';
 import { portable } from './plain.ts';
 import { Queue } from './queue.ts';
 import type { Wheel } from './wheel.ts';
@@ -77,6 +77,9 @@ export interface TellOptions {
   readonly meta?: Meta | null;
 }
 
+/** Messages that wait while one addressee is looked up, and all together. */
+const LOOKUP_LIMIT = 8_192;
+const LOOKUPS_LIMIT = 65_536;
 /** An actor may move this often under one message. */
 const MAX_HOPS = 4;
 
@@ -91,6 +94,8 @@ export class Peer implements LinkEvents {
   readonly #resolving = new Map<AgentId, Resolving>();
   readonly #owner: PeerOwner;
   readonly #turn: Turn;
+  /** Messages that wait for a lookup, all addressees together. */
+  #lookingUp = 0;
   #sequence = 0;
 
   constructor(owner: PeerOwner, wheel: Wheel, turn: Turn) {
@@ -154,8 +159,10 @@ export class Peer implements LinkEvents {
     this.messagesOut++;
     const resolving = this.#resolving.size > 0 ? this.#resolving.get(envelope.to) : undefined;
     if (resolving) {
-      if (resolving.waiting.length < HOLD_LIMIT) resolving.waiting.push(envelope);
-      else this.refuse(envelope, 'backpressure');
+      if (resolving.waiting.length < LOOKUP_LIMIT && this.#lookingUp < LOOKUPS_LIMIT) {
+        this.#lookingUp++;
+        resolving.waiting.push(envelope);
+      } else this.refuse(envelope, 'backpressure');
       return;
     }
     if (this.#owner.deliverLocally(envelope)) return;
@@ -181,6 +188,7 @@ export class Peer implements LinkEvents {
     const resolving = this.#resolving.get(id);
     if (!resolving) return;
     this.#resolving.delete(id);
+    this.#lookingUp -= Math.min(this.#lookingUp, resolving.waiting.length);
     for (const envelope of [...resolving.returned, ...resolving.waiting.drain()]) {
       if (envelope.hops > MAX_HOPS) this.refuse(envelope, 'hop_limit');
       else if (!this.#owner.deliverLocally(envelope)) {

@@ -99,7 +99,7 @@ test('order holds over a change of route', async () => {
 });
 
 test('ten thousand cells spawn in company', async () => {
-  rig = await startPool({ threads: 2, maxOldGenerationSizeMb: 256, spawnTimeoutMs: 60_000 });
+  rig = await startPool({ threads: 2, maxOldGenerationSizeMb: 256, spawnTimeoutMs: 60_000, stuckKillMs: 30_000 });
   const specs = Array.from({ length: 10_000 }, (_, n) => puppetSpec(`crowd-${n}`));
   const started = await Promise.all(specs.map((spec) => rig.pool.spawn(spec, { dedicated: false })));
   expect(new Set(started.map(({ id }) => id)).size).toBe(10_000);
