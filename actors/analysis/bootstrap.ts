@@ -24,7 +24,7 @@ export interface BootstrapOptions {
 
 /** A longer series is averaged down to this many points: the pairs grow with its square. */
 const MAX_POINTS = 360;
-const ROUNDS_PER_BREATH = 4;
+const ROUNDS_PER_BREATH = 2;
 
 /** Interval of the change per step. Needs at least 8 values. */
 export async function slopeInterval(

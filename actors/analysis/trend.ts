@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { leastSquares } from './least-squares.ts';
-import { sortedQuantile } from './quantile.ts';
+import { medianInPlace } from './quantile.ts';
 
 export const trendSchema = z
   .object({
@@ -51,7 +51,7 @@ export function theilSen(values: readonly number[]): number {
       slopes[next++] = ((values[later] ?? 0) - (values[earlier] ?? 0)) / (later - earlier);
     }
   }
-  return sortedQuantile(slopes.sort(), 0.5);
+  return medianInPlace(slopes);
 }
 
 export function mannKendall(values: readonly number[]): { readonly tau: number; readonly pValue: number } {
