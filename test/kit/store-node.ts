@@ -90,7 +90,7 @@ export class StoreNode {
       this.bus.subscribe((hint) => {
         if (hint.type === 'queue') this.#claim();
       }),
-      ambient.clock.setInterval(() => this.#promote(), 200),
+      ambient.clock.setInterval(() => this.#chores(), 200),
       ambient.clock.setInterval(() => void store.leases.renew().catch(() => {}), (options.leaseMs ?? 15_000) / 3),
     );
   }
@@ -113,13 +113,11 @@ export class StoreNode {
     await this.store.close();
   }
 
-  /** Attempts that were lost with their node back off; this lets them go on. */
-  #promote(): void {
+  /** What the sweeper and the poller of a node do: attempts that were lost back off, and another node may have promoted them. */
+  #chores(): void {
     const work = this.store.tasks
       .promote()
-      .then(({ promoted }) => {
-        if (promoted > 0) this.#claim();
-      })
+      .then(() => this.#claim())
       .catch(() => {})
       .finally(() => this.#busy.delete(work));
     this.#busy.add(work);
