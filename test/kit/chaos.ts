@@ -42,6 +42,9 @@ interface LedgerEntry {
 }
 
 const AGENTS_PER_NODE = 4;
+const CALLERS_PER_NODE = 6;
+const LEAST_ACCEPTED = 20;
+const LOAD_LIMIT_MS = 30_000;
 const END_LIMIT_MS = 120_000;
 const TERMINAL = ['completed', 'failed', 'dead', 'cancelled', 'timed_out', 'partial'];
 
@@ -56,7 +59,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   let over = false;
 
   await createAgents(nodes, token);
-  const submitters = nodes.map(async (_first, place) => {
+  const submit = async (place: number): Promise<void> => {
     while (!over) {
       const node = nodes[place];
       if (!node) return;
@@ -66,13 +69,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
         else await submitTask(node, token, options, key, tasks);
       } catch {
         unknown += 1;
-        await sleep(20);
+        await sleep(50);
       }
     }
-  });
+  };
+  const submitters = nodes.flatMap((_node, place) => Array.from({ length: CALLERS_PER_NODE }, () => submit(place)));
 
   for (let kill = 0; kill < options.kills; kill++) {
-    await sleep(150 + options.random() * 700);
+    // Under load means under load: some work was accepted since the last murder, then a moment of chance.
+    const before = tasks.size + workflows.size;
+    const patience = performance.now() + LOAD_LIMIT_MS;
+    while (tasks.size + workflows.size < before + LEAST_ACCEPTED && performance.now() < patience) await sleep(10);
+    await sleep(options.random() * 300);
     const place = Math.floor(options.random() * options.places);
     await nodes[place]?.kill9();
     nodes[place] = await options.start(place);
