@@ -259,6 +259,8 @@ async function startService(spec: ServiceSpec): Promise<Service> {
   let running = await launch(spec);
   const end = async (word: 'keep' | 'remove') => {
     const gone = exited(running.guard);
+    // It did not keep this process alive so far; its end is waited for.
+    running.guard.ref();
     running.guard.stdin?.end(`${word}\n`);
     await gone;
   };
