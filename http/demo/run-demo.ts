@@ -17,7 +17,7 @@ import { type StepSummary, summariseSteps, summaryTable, type Totals } from './s
 import { applyAgents, applyEvent, applyWorkflow, createView, type DemoView, nameOf, say } from './view.ts';
 
 export interface DemoSurroundings {
-  readonly out: Writable & { readonly columns?: number };
+  readonly out: Writable & { readonly columns?: number; readonly rows?: number };
   readonly isTty: boolean;
   /** Where the API is, for the last line. */
   readonly apiUrl: string;

@@ -14,7 +14,7 @@ export interface Screen {
 }
 
 export interface ScreenOptions {
-  readonly out: Writable & { readonly columns?: number };
+  readonly out: Writable & { readonly columns?: number; readonly rows?: number };
   readonly isTty: boolean;
   /** Lines above the agents, e.g. the question. */
   readonly head: readonly string[];
@@ -41,18 +41,20 @@ function plainScreen({ out, head }: ScreenOptions): Screen {
 const HIDE_CURSOR = '\u001b[?25l';
 const SHOW_CURSOR = '\u001b[?25h';
 const CLEAR_BELOW = '\u001b[J';
-const HAPPENINGS_SHOWN = 10;
+const DEFAULT_COLUMNS = 100;
+const DEFAULT_ROWS = 24;
+const MOST_HAPPENINGS = 12;
 
 function liveScreen({ out, head }: ScreenOptions): Screen {
   let drawn = 0;
   const draw = (lines: readonly string[]) => {
-    const width = Math.max(40, (out.columns ?? 100) - 1);
+    const width = Math.max(40, (out.columns || DEFAULT_COLUMNS) - 1);
     const up = drawn > 0 ? `\u001b[${drawn}A\r` : HIDE_CURSOR;
     out.write(`${up}${CLEAR_BELOW}${lines.map((line) => cut(line, width)).join('\n')}\n`);
     drawn = lines.length;
   };
   return {
-    update: (view) => draw(frame(view, head, HAPPENINGS_SHOWN)),
+    update: (view) => draw(fitted(view, head, (out.rows || DEFAULT_ROWS) - 1)),
     finish(view) {
       draw(frame(view, head, view.happenings.length));
       out.write(SHOW_CURSOR);
@@ -60,6 +62,14 @@ function liveScreen({ out, head }: ScreenOptions): Screen {
     },
     print: (text) => void out.write(`${text}\n`),
   };
+}
+
+/** What scrolls off the top cannot be drawn over: the frame gives up happenings, then space, to stay within the screen. */
+function fitted(view: DemoView, head: readonly string[], rows: number): string[] {
+  const roomy = rows - frame(view, head, 0).length;
+  if (roomy >= 4) return frame(view, head, Math.min(MOST_HAPPENINGS, roomy));
+  const body = [...head.slice(0, 1), ...agentLines(view), ...stepLines(view)];
+  return [...body, ...happeningLines(view, Math.max(1, rows - body.length))].slice(-rows);
 }
 
 function frame(view: DemoView, head: readonly string[], happenings: number): string[] {
@@ -70,12 +80,17 @@ function frame(view: DemoView, head: readonly string[], happenings: number): str
     ...agentLines(view),
     '',
     bold('Steps'),
-    ...[...view.steps.values()].map((step) => stepText(view, step)),
+    ...stepLines(view),
     '',
     bold('What happens'),
-    ...view.happenings.slice(-happenings).map(({ atMs, text }) => `  ${dim(seconds(atMs))}  ${paint(text)}`),
+    ...happeningLines(view, happenings),
   ];
 }
+
+const stepLines = (view: DemoView): string[] => [...view.steps.values()].map((step) => stepText(view, step));
+
+const happeningLines = (view: DemoView, count: number): string[] =>
+  count === 0 ? [] : view.happenings.slice(-count).map(({ atMs, text }) => `  ${dim(seconds(atMs))}  ${paint(text)}`);
 
 function agentLines(view: DemoView): string[] {
   const width = Math.max(...[...view.agents.values()].map((agent) => agent.name.length), 0);

@@ -221,6 +221,16 @@ describe('the screen', () => {
     expect(drawn(false).match(/analyse-x runs/g)).toHaveLength(1);
   });
 
+  test.each([12, 24, 60])('never draws more than the %d rows of a terminal', (rows) => {
+    const frames: string[] = [];
+    const out = { columns: 80, rows, write: (chunk: string) => frames.push(chunk) } as never;
+    const view = viewOf(linked, started);
+    for (let count = 0; count < 40; count++) applyEvent(view, event('thread.up', 'nod_1', { thread: count }), count);
+    createScreen({ out, isTty: true, head: ['Question', 'Documents', 'Data', 'Node'] }).update(view);
+    expect(frames.join('').trimEnd().split('\n').length).toBeLessThan(rows);
+    expect(frames.join('')).toContain('thread 39 is up');
+  });
+
   test('draws over itself on a terminal and gives the cursor back', () => {
     const text = drawn(true);
     expect(text).toContain('██████████░░░░░░░░░░');
