@@ -289,7 +289,7 @@ class NodeSystem implements TroupeRuntime {
       host: hostname(),
       pid: process.pid,
       leaseMs: options.config.leaseMs,
-      manifest: manifest.entries().map(({ type, defHash }) => ({ type, defHash })),
+      manifest: manifest.entries(),
       reclaimAll: store.kind === 'pglite',
     });
     this.#lease.opened(openedAtMs);
