@@ -182,7 +182,9 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
     const unserved = await node.service.submit({ capability: A, queueTimeoutMs: 50 });
     expect(await waitFor(node, unserved.id)).toMatchObject({ status: 'timed_out', error: { code: 'queue_timeout' } });
     node.agent([B]);
-    const late = await node.service.submit({ capability: B, deadlineMs: 300 });
+    await eventually(() => node.workforce.usage().taken === 0, 'the first look is over and the slot is free');
+    const late = await node.service.submit({ capability: B, deadlineMs: 3_000 });
+    await eventually(() => node.dispatcher.running().length === 1, 'it runs');
     expect(await waitFor(node, late.id)).toMatchObject({ status: 'timed_out', error: { code: 'deadline_exceeded' } });
     await eventually(
       () => aborted && node.workforce.usage().taken === 0,
