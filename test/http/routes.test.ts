@@ -188,6 +188,22 @@ describe.each(ROLES)('the role %s', (role) => {
   });
 });
 
+test('the table itself: viewers only read, and these are for admins alone', () => {
+  const admins = closed.filter((route) => ACCESS[route]?.length === 1);
+  expect(admins.toSorted()).toEqual([
+    'DELETE /api/agents/{id}',
+    'POST /api/agents/initialize',
+    'POST /api/agents/shutdown',
+    'POST /api/agents/types/{type}/register',
+  ]);
+  for (const route of closed)
+    expect([route, ACCESS[route]?.includes('viewer')]).toEqual([route, route.startsWith('GET ')]);
+  expect(routes.filter((route) => ACCESS[route] === 'public')).toEqual(
+    expect.arrayContaining(['GET /livez', 'GET /readyz', 'GET /openapi.json', 'GET /docs']),
+  );
+  expect(closed.length).toBe(routes.length - 4);
+});
+
 test('a viewer cannot raise itself by a header', async () => {
   const api = testApi();
   const response = await api('POST /api/agents/create', {
