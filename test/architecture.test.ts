@@ -51,6 +51,12 @@ function room(file: string): string {
   return top === 'runtime' && !second.endsWith('.ts') ? `runtime/${second}` : top;
 }
 
+/** What both sides of a thread boundary share: codec, frames, links. */
+const SHARED: Readonly<Record<string, readonly string[]>> = {
+  'runtime/pool': ['runtime/transport'],
+  'runtime/thread': ['runtime/transport'],
+};
+
 /** Files that may join rooms: composition roots and doors. */
 const JOINERS =
   /^(runtime\/(system|index)\.ts|runtime\/system\/|runtime\/testing\/|http\/(main|cli)\.ts|http\/commands\/)/;
@@ -60,6 +66,7 @@ const allowed = (from: string, target: string): boolean => {
   if (JOINERS.test(from)) return true;
   const [here, there] = [room(from), room(target)];
   if (here === there && here !== 'runtime') return true;
+  if (SHARED[here]?.includes(there)) return true;
   if (here === 'http') return target === 'runtime/system.ts' || target === 'runtime/config.ts';
   return from === 'runtime/config.ts' && there === 'runtime';
 };

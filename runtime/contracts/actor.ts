@@ -7,17 +7,10 @@ import type { WireError } from './errors.ts';
 import type { AgentId, NodeId } from './ids.ts';
 import type { ResolvedSupervision } from './supervision.ts';
 import type { TaskAssignment, TaskOutcome } from './task.ts';
-import type { CellRequest, CellSignal, LogLine } from './wire.ts';
+import type { CellRequest, CellSignal, LogLine, ModuleRef } from './wire.ts';
 
 /** Marks an export as an actor definition, whichever copy of the package made it. */
 export const ACTOR_DEFINITION = Symbol.for('troupe.actor-definition');
-
-/** Where a definition is loaded from: functions cannot cross threads, modules can. */
-export interface ModuleRef {
-  /** Absolute `file:` URL (or a package specifier) of an ES module. */
-  readonly specifier: string;
-  readonly exportName: string;
-}
 
 /** What is known of a type without running it; published per node. */
 export interface ActorManifest {

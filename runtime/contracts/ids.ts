@@ -16,7 +16,6 @@ export const ID_PREFIX = {
 
 export type IdKind = keyof typeof ID_PREFIX;
 
-
 /** A text that was checked to be an id of this kind. The field exists for the compiler only. */
 export type Branded<Kind extends IdKind> = string & { readonly __id: Kind };
 

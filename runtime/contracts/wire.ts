@@ -1,13 +1,19 @@
 // What crosses between the main thread and its threads besides messages: cell specifications, signals, requests, notices.
 // The frames of the data plane are a private matter of pool/ and thread/.
 
-import type { ModuleRef } from './actor.ts';
 import type { AgentMetrics, AgentState } from './agent.ts';
 import type { DeadLetter, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, NodeId } from './ids.ts';
 import type { Terminated } from './supervision.ts';
 import type { SubmitTask } from './task.ts';
+
+/** Where a definition is loaded from: functions cannot cross threads, modules can. */
+export interface ModuleRef {
+  /** Absolute `file:` URL (or a package specifier) of an ES module. */
+  readonly specifier: string;
+  readonly exportName: string;
+}
 
 /** Everything a thread needs to start one incarnation of an actor. */
 export interface CellSpec {

@@ -1,7 +1,8 @@
 // The modules of a thread: loads each definition once and refuses what is none.
 
-import { ACTOR_DEFINITION, type ActorDefinition, type ModuleRef } from '../contracts/actor.ts';
+import { ACTOR_DEFINITION, type ActorDefinition } from '../contracts/actor.ts';
 import { RuntimeError } from '../contracts/errors.ts';
+import type { ModuleRef } from '../contracts/wire.ts';
 
 export type LoadModule = (specifier: string) => Promise<Record<string, unknown>>;
 
