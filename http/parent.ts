@@ -2,7 +2,7 @@
 // A thread's heap exhaustion can abort the whole node process, so the unit of failure above the tree is the process.
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { EXIT_CODES, meaningOf, restartsAfter } from './exit-codes.ts';
+import { EXIT, meaningOf, restartsAfter } from './exit-codes.ts';
 
 /** Set in the environment of a node that has a parent, to the parent's process id. */
 export const PARENT_MARK = 'TROUPE_UNDER_PARENT';
@@ -88,15 +88,14 @@ class Parent {
       const code = exitCode(ending);
       if (this.#stopping !== undefined) return code;
       if (!restartsAfter(code)) {
-        if (code !== EXIT_CODES.ok.code)
-          this.#say(`the node ended with code ${code} (${meaningOf(code)}); it is not restarted`);
+        if (code !== EXIT.ok) this.#say(`the node ended with code ${code} (${meaningOf(code)}); it is not restarted`);
         return code;
       }
       const delayMs = this.#charge(startedAtMs);
       if (delayMs === undefined) return this.#giveUp(ending);
       this.#say(`the node ${describe(ending)}; restart ${this.#restartsAtMs.length} in ${delayMs} ms`);
       await this.#sleep(delayMs);
-      if (this.#stopping !== undefined) return EXIT_CODES.ok.code;
+      if (this.#stopping !== undefined) return EXIT.ok;
     }
   }
 
@@ -120,7 +119,7 @@ class Parent {
       child.once('exit', (code, signal) => ended({ code, signal }));
       child.once('error', (error) => {
         this.#say(`the node cannot be started: ${error.message}`);
-        if (child.pid === undefined) ended({ code: EXIT_CODES.crashed.code, signal: null });
+        if (child.pid === undefined) ended({ code: EXIT.failure, signal: null });
       });
     });
   }
@@ -139,9 +138,9 @@ class Parent {
   #giveUp(ending: Ending): number {
     const { maxRestarts, withinMs } = this.#options;
     this.#say(
-      `the node ${describe(ending)}; gave up after ${maxRestarts} restarts within ${withinMs / 1_000} s (code ${EXIT_CODES.gaveUp.code})`,
+      `the node ${describe(ending)}; gave up after ${maxRestarts} restarts within ${withinMs / 1_000} s (code ${EXIT.gaveUp})`,
     );
-    return EXIT_CODES.gaveUp.code;
+    return EXIT.gaveUp;
   }
 
   #signalled(signal: Forwarded): void {

@@ -162,7 +162,7 @@ class NodeSystem implements TroupeRuntime {
       feed,
       ambient,
       config,
-      onScheduled: () => this.#sweeper.soon('promote'),
+      onScheduled: (inMs) => this.#sweeper.soon('promote', inMs),
     });
     const resolver = createCapabilityResolver({ workforce: this.#workforce, agents: store.agents, manifest, clock });
     this.tasks = new TaskService({
@@ -331,9 +331,8 @@ class NodeSystem implements TroupeRuntime {
   /** Carries what the pool and the tree tell to those concerned. */
   #listen(tree: AgentTree): void {
     this.#pool.onNotice((notice) => this.#onNotice(notice));
-    this.#tree.agents.onTransition(({ id, to, thread }) => {
-      const view = tree.get(id as AgentId);
-      this.#home.onTransition(id as AgentId, to, thread ?? null, view?.reason ?? null);
+    this.#tree.agents.onTransition(({ id, to }) => {
+      this.#home.onTransition(id as AgentId, to, tree.get(id as AgentId)?.reason ?? null);
       if (to === 'terminated') this.#requests.forget(id as AgentId);
     });
     this.#foundation.bus.subscribe((hint) => {

@@ -17,6 +17,8 @@ export interface Resident {
   readonly entry: ManifestEntry;
   /** Settles with the first start: resolved when idle or paused, rejected when its budget is used up. */
   started: Promise<void>;
+  /** Where the present incarnation lives; undefined while none is up. */
+  thread: number | undefined;
   /** A snapshot was saved since the row was read: the next incarnation reads it from the store. */
   savedSince: boolean;
 }
@@ -67,8 +69,8 @@ export class AgentHome {
   launch(row: AgentRow, entry: ManifestEntry): Resident {
     const { tree, pool, workforce } = this.#options;
     const capabilities = offeredBy(entry, row.capabilities);
-    workforce.join({ id: row.id, slots: entry.concurrency, capabilities });
-    const resident: Resident = { row, entry, started: Promise.resolve(), savedSince: false };
+    workforce.join({ id: row.id, slots: entry.concurrency, epoch: row.epoch, capabilities });
+    const resident: Resident = { row, entry, started: Promise.resolve(), thread: undefined, savedSince: false };
     this.#residents.set(row.id, resident);
     this.#names.set(nameKey(row.tenant, row.name), row.id);
     resident.started = tree
@@ -82,7 +84,9 @@ export class AgentHome {
           // A restart in a living thread keeps the mailbox, so it goes where the mailbox is.
           const stays = previous !== undefined && !previous.lost && previous.thread !== undefined;
           const place = { dedicated: this.#isolationOf(row.id) === 'dedicated' };
-          return pool.spawn(spec, stays ? { ...place, thread: previous.thread } : place);
+          const started = await pool.spawn(spec, stays ? { ...place, thread: previous.thread } : place);
+          this.#arrived(resident, started.thread);
+          return started;
         },
         halt: (mode, timeoutMs) => this.#halt(row.id, mode, timeoutMs),
       })
@@ -110,12 +114,23 @@ export class AgentHome {
     return adopted;
   }
 
-  /** The tree saw a change of state. */
-  onTransition(id: AgentId, to: AgentState, thread: number | null, reason: string | null): void {
+  /** The tree saw a change of state. A new incarnation takes tasks only once its thread is known: see {@link AgentHome.launch}. */
+  onTransition(id: AgentId, to: AgentState, reason: string | null): void {
     const { workforce } = this.#options;
-    workforce.setAvailable(id, to === 'idle' || to === 'running', thread ?? undefined);
+    const resident = this.#residents.get(id);
+    const works = to === 'idle' || to === 'running';
+    if (!works && to !== 'paused' && resident) resident.thread = undefined;
+    workforce.setAvailable(id, works && resident?.thread !== undefined, resident?.thread);
     if (to === 'terminated') workforce.leave(id);
-    if (this.#residents.has(id)) this.#unobserved.set(id, { state: to, reason });
+    if (resident) this.#unobserved.set(id, { state: to, reason });
+  }
+
+  /** An incarnation is up; its first states may have been told before. */
+  #arrived(resident: Resident, thread: number): void {
+    const { workforce, tree } = this.#options;
+    resident.thread = thread;
+    const state = tree.get(resident.row.id)?.state;
+    if (state === 'idle' || state === 'running') workforce.setAvailable(resident.row.id, true, thread);
   }
 
   /** Writes the observed states gathered since the last time, as one roll-up. */

@@ -2,11 +2,12 @@
 
 import { agentQueue, capabilityQueue, type Queue } from '../contracts/agent.ts';
 import type { AgentId } from '../contracts/ids.ts';
-import type { Dispose, Workforce } from '../contracts/ports.ts';
+import type { Dispose, TakenSlot, Workforce } from '../contracts/ports.ts';
 
 interface Member {
   readonly id: AgentId;
   readonly slots: number;
+  readonly epoch: number;
   queues: readonly Queue[];
   thread: number;
   taken: number;
@@ -18,6 +19,8 @@ export interface Joining {
   readonly id: AgentId;
   /** Tasks at once. */
   readonly slots: number;
+  /** Guards the snapshot that is saved with a task's outcome. */
+  readonly epoch: number;
   readonly capabilities: readonly { readonly name: string; readonly version: number }[];
 }
 
@@ -37,9 +40,17 @@ export class NodeWorkforce implements Workforce {
   readonly #listeners = new Set<() => void>();
 
   /** Adds an agent, not yet available. */
-  join({ id, slots, capabilities }: Joining): void {
+  join({ id, slots, epoch, capabilities }: Joining): void {
     this.leave(id);
-    this.#members.set(id, { id, slots, queues: queuesOf(id, capabilities), thread: -1, taken: 0, available: false });
+    this.#members.set(id, {
+      id,
+      slots,
+      epoch,
+      queues: queuesOf(id, capabilities),
+      thread: -1,
+      taken: 0,
+      available: false,
+    });
   }
 
   /** Replaces what an agent offers. */
@@ -115,13 +126,13 @@ export class NodeWorkforce implements Workforce {
     return { taken, slots };
   }
 
-  take(queue: Queue): { readonly agentId: AgentId; readonly thread: number } | undefined {
+  take(queue: Queue): TakenSlot | undefined {
     const member = this.#free.get(queue)?.values().next().value;
     if (!member) return undefined;
     this.#withdraw(member);
     member.taken += 1;
     this.#enlist(member, false);
-    return { agentId: member.id, thread: member.thread };
+    return { agentId: member.id, thread: member.thread, epoch: member.epoch };
   }
 
   release(agentId: AgentId): void {

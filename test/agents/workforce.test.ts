@@ -9,7 +9,7 @@ const search = [{ name: 'document.search', version: 1 }];
 function workforceOf(...names: string[]): NodeWorkforce {
   const workforce = new NodeWorkforce();
   names.forEach((name, thread) => {
-    workforce.join({ id: id(name), slots: 1, capabilities: search });
+    workforce.join({ id: id(name), slots: 1, epoch: 7, capabilities: search });
     workforce.setAvailable(id(name), true, thread);
   });
   return workforce;
@@ -18,7 +18,7 @@ function workforceOf(...names: string[]): NodeWorkforce {
 describe('the workforce', () => {
   test('offers the free slots of each queue', () => {
     const workforce = workforceOf('a', 'b');
-    workforce.join({ id: id('c'), slots: 3, capabilities: [...search, { name: 'text.write', version: 2 }] });
+    workforce.join({ id: id('c'), slots: 3, epoch: 7, capabilities: [...search, { name: 'text.write', version: 2 }] });
     workforce.setAvailable(id('c'), true, 0);
     expect(new Map(workforce.offers().map(({ queue, free }) => [queue, free]))).toEqual(
       new Map([
@@ -41,7 +41,7 @@ describe('the workforce', () => {
 
   test('counts a slot once over all queues of its agent', () => {
     const workforce = new NodeWorkforce();
-    workforce.join({ id: id('ab'), slots: 1, capabilities: [...search, { name: 'text.write', version: 1 }] });
+    workforce.join({ id: id('ab'), slots: 1, epoch: 7, capabilities: [...search, { name: 'text.write', version: 1 }] });
     workforce.setAvailable(id('ab'), true, 0);
     expect(workforce.take('document.search@1')?.agentId).toBe('ab');
     expect(workforce.take('text.write@1')).toBeUndefined();
@@ -55,7 +55,7 @@ describe('the workforce', () => {
     expect(workforce.offers()).toEqual([]);
     expect(workforce.serves('document.search@1')).toBe(false);
     workforce.setAvailable(id('a'), true, 4);
-    expect(workforce.take('document.search@1')).toEqual({ agentId: 'a', thread: 4 });
+    expect(workforce.take('document.search@1')).toEqual({ agentId: 'a', thread: 4, epoch: 7 });
   });
 
   test('keeps a slot that was taken when the agent was lost until it is released', () => {

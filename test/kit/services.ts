@@ -11,6 +11,9 @@ import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
+// The import makes the augmentation below one of a module that is surely there.
+import type {} from 'vitest';
+
 declare module 'vitest' {
   interface ProvidedContext {
     readonly databaseUrl: string;
