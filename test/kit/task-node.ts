@@ -128,7 +128,7 @@ export async function startTaskNode(options: TaskNodeOptions): Promise<TaskNode>
     ambient,
     agent(capabilities, slots = 1) {
       const id = ambient.newId('agent');
-      workforce.join({ id, slots, capabilities: capabilities.map((name) => ({ name, version: 1 })) });
+      workforce.join({ id, slots, epoch: 1, capabilities: capabilities.map((name) => ({ name, version: 1 })) });
       workforce.setAvailable(id, true, 0);
       return id;
     },
