@@ -119,6 +119,7 @@ describe('a name', () => {
     const api = testApi();
     await api('POST /api/agents/create', { body: { type: 'probe', name: 'Zoe\u0308' } });
     expect((await api(`GET /api/agents/${encodeURIComponent('Zo\u00eb')}`)).status).toBe(200);
+    expect((await api(`GET /api/agents/${encodeURIComponent('Zoe\u0308')}`)).status).toBe(200);
     expect((await api('POST /api/agents/create', { body: { type: 'probe', name: 'Zo\u00eb' } })).status).toBe(409);
   });
 });

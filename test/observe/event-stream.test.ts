@@ -197,6 +197,12 @@ describe('a stream', () => {
     );
   });
 
+  test('gives all of a long history without waiting', async () => {
+    const { write, stream } = world();
+    for (let seq = 1; seq <= 1_200; seq++) write(seq, seq === 1_200 ? 'task.completed' : 'task.retrying');
+    expect(await take(stream(), 9_999)).toHaveLength(1_200);
+  });
+
   test('goes on after an event, and is over at once after the last', async () => {
     const { write, stream } = world();
     write(1);
