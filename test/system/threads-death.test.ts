@@ -32,11 +32,13 @@ test.each([
   const [a, b] = [await rig.puppet('a', 1), await rig.puppet('b', 1)];
   const [c, d] = [await rig.puppet('c', 2), await rig.puppet('d', 2)];
   await ask(c, 'ask', { to: a, type: 'echo', body: 1 });
+  await ask(c, 'ask', { to: b, type: 'echo', body: 1 });
   await rig.pool.tell(c, 'inc', { n: 1 });
   const open = ask(c, 'ask', { to: b, type: 'never', timeoutMs: 60_000 });
   const fromMain = rig.pool.ask(b, 'never', null, { timeoutMs: 60_000 });
   fromMain.catch(() => {});
-  await ask(b, 'echo', 1);
+  const received = async () => (await rig.pool.cellStats()).find(({ id }) => id === b)?.received ?? 0;
+  while ((await received()) < 3);
   kill(a);
   await rig.until(() => rig.of('thread.up').length === 3, 'the pool is full again');
   expect(await open).toEqual({ code: 'target_lost' });

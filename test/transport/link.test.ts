@@ -2,61 +2,8 @@ import { beforeEach, expect, test } from 'vitest';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import { Envelope } from '../../runtime/transport/envelope.ts';
 import { ARITY, INTRODUCE, TELL } from '../../runtime/transport/frames.ts';
-import {
-  type DataPort,
-  HOLD_LIMIT,
-  Link,
-  type LinkEvents,
-  OUTBOX_LIMIT,
-  type Turn,
-  WINDOW,
-} from '../../runtime/transport/link.ts';
-
-/** Two ports that deliver when told to, and a turn of the loop that ends when told to. */
-class Wire {
-  readonly ends: { values: unknown[]; listeners: ((value: unknown) => void)[]; posts: number }[] = [
-    { values: [], listeners: [], posts: 0 },
-    { values: [], listeners: [], posts: 0 },
-  ];
-  readonly #due: (() => void)[] = [];
-  readonly turn: Turn = { atEnd: (fn) => this.#due.push(fn), later: (fn) => this.#due.push(fn), nowMs: () => 1 };
-
-  port(end: 0 | 1): DataPort {
-    const mine = this.ends[end];
-    const other = this.ends[1 - end];
-    if (!mine || !other) throw new Error('no such end');
-    return {
-      postMessage: (value) => {
-        mine.posts++;
-        other.values.push(value instanceof ArrayBuffer ? value.slice(0) : structuredClone(value));
-      },
-      on: (event: string, listener: (value: unknown) => void) => event === 'message' && mine.listeners.push(listener),
-      close: () => {},
-    } as DataPort;
-  }
-
-  /** Ends turns and delivers until nothing moves. */
-  settle(): void {
-    for (let moved = true; moved; ) {
-      moved = false;
-      for (const fn of this.#due.splice(0)) {
-        fn();
-        moved = true;
-      }
-      for (const end of this.ends) {
-        for (const value of end.values.splice(0)) {
-          for (const listener of end.listeners) listener(value);
-          moved = true;
-        }
-      }
-    }
-  }
-
-  /** Ends the turn without delivering anything. */
-  endTurn(): void {
-    for (const fn of this.#due.splice(0)) fn();
-  }
-}
+import { HOLD_LIMIT, Link, type LinkEvents, OUTBOX_LIMIT, WINDOW } from '../../runtime/transport/link.ts';
+import { Wire } from '../kit/wire.ts';
 
 let wire: Wire;
 let bodies: unknown[];
