@@ -9,18 +9,21 @@ import type { ThreadHandle } from './thread-handle.ts';
 /** `failed`: its mailbox still stands in its thread and waits for the next incarnation. */
 export type EntryPhase = 'starting' | 'up' | 'moving' | 'failed';
 
+/** A thread and the actors that live there. */
+export type Thread = ThreadHandle<Entry>;
+
 export interface Entry {
   readonly id: AgentId;
   spec: CellSpec;
   phase: EntryPhase;
-  thread: ThreadHandle | null;
+  thread: Thread | null;
   slot: number;
   state: AgentState;
   readonly dedicated: boolean;
 }
 
 export interface Place {
-  readonly thread: ThreadHandle;
+  readonly thread: Thread;
   readonly slot: number;
 }
 

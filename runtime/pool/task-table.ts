@@ -3,14 +3,13 @@
 import type { WireError } from '../contracts/errors.ts';
 import type { TaskId } from '../contracts/ids.ts';
 import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
-import type { Entry } from './directory.ts';
-import type { ThreadHandle } from './thread-handle.ts';
+import type { Entry, Thread } from './directory.ts';
 
 export interface RunningTask {
   readonly key: number;
   readonly task: TaskAssignment;
   readonly entry: Entry;
-  readonly thread: ThreadHandle;
+  readonly thread: Thread;
   readonly startedAtMs: number;
   /** Time limit plus grace. */
   readonly dueAtMs: number;
@@ -31,7 +30,7 @@ export class TaskTable {
     facts: {
       readonly task: TaskAssignment;
       readonly entry: Entry;
-      readonly thread: ThreadHandle;
+      readonly thread: Thread;
       readonly nowMs: number;
       readonly graceMs: number;
     },
@@ -86,12 +85,12 @@ export class TaskTable {
     return this.#running.get(key);
   }
 
-  of(thread: ThreadHandle): RunningTask[] {
+  of(thread: Thread): RunningTask[] {
     return [...this.#running.values()].filter((running) => running.thread === thread);
   }
 
   /** The thread is gone: its attempts are lost, at most one of them by its own fault. */
-  lose(thread: ThreadHandle, error: WireError, culprit: RunningTask | undefined, nowMs: number): void {
+  lose(thread: Thread, error: WireError, culprit: RunningTask | undefined, nowMs: number): void {
     for (const running of this.of(thread)) {
       running.settle({
         type: 'lost',

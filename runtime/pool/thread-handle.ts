@@ -11,7 +11,6 @@ import type { ControlOp, Death, HostControl, HostInit } from '../transport/contr
 import { LIFE_WORDS } from '../transport/frames.ts';
 import type { Link } from '../transport/link.ts';
 import { portable } from '../transport/plain.ts';
-import type { Entry } from './directory.ts';
 
 /** Control operations of one comlink call. */
 const BATCH = 512;
@@ -37,13 +36,14 @@ export interface ThreadHandleOptions {
   readonly dedicatedTo: AgentId | undefined;
 }
 
-export class ThreadHandle {
+/** `Resident`: what the directory keeps of a cell. */
+export class ThreadHandle<Resident> {
   readonly id: number;
   readonly dedicatedTo: AgentId | undefined;
   readonly life = new Int32Array(new SharedArrayBuffer(LIFE_WORDS * 4));
   readonly abort = new AbortController();
   /** Cells by their slot. */
-  readonly slots = new Map<number, Entry>();
+  readonly slots = new Map<number, Resident>();
   readonly data: MessagePort;
   readonly init: HostInit<MessagePort>;
   state: ThreadState = 'starting';

@@ -41,7 +41,7 @@ import type { DataPort, Link } from '../transport/link.ts';
 import { Peer, type PeerOwner, type Route } from '../transport/peer.ts';
 import { portable } from '../transport/plain.ts';
 import { Wheel } from '../transport/wheel.ts';
-import { Directory, type Entry } from './directory.ts';
+import { Directory, type Entry, type Thread } from './directory.ts';
 import { type RunningTask, TaskTable } from './task-table.ts';
 import { type DownReason, ThreadHandle } from './thread-handle.ts';
 import { judge, type Liveness, Pulse } from './watchdog.ts';
@@ -63,7 +63,7 @@ export function createThreadPool(options: ThreadPoolOptions, ambient: Ambient): 
 }
 
 interface Seat {
-  handle: ThreadHandle;
+  handle: Thread;
   pulse: Pulse;
   liveness: Liveness;
 }
@@ -157,16 +157,16 @@ class Pool implements ThreadPool, PeerOwner {
     await this.#piscina.destroy();
   }
 
-  #shared(): ThreadHandle[] {
+  #shared(): Thread[] {
     return [...this.#threads.values()]
       .map((seat) => seat.handle)
       .filter((handle) => !handle.dedicatedTo && handle.state !== 'retiring' && handle.state !== 'down');
   }
 
-  #startThread(dedicatedTo?: AgentId): ThreadHandle {
+  #startThread(dedicatedTo?: AgentId): Thread {
     const { node, beatMs, graceMs } = this.#options;
     const { clock } = this.#ambient;
-    const handle = new ThreadHandle({ id: ++this.#lastThread, node, beatMs, graceMs, clock, dedicatedTo });
+    const handle = new ThreadHandle<Entry>({ id: ++this.#lastThread, node, beatMs, graceMs, clock, dedicatedTo });
     handle.link = this.#peer.connect(handle.id, handle.data as DataPort);
     const seat: Seat = { handle, pulse: new Pulse(handle.life, this.#nowMs()), liveness: 'idle' };
     this.#threads.set(handle.id, seat);
@@ -207,14 +207,14 @@ class Pool implements ThreadPool, PeerOwner {
   }
 
   /** Ends a thread at once. */
-  #kill(handle: ThreadHandle, as: DownReason, error: WireError): void {
+  #kill(handle: Thread, as: DownReason, error: WireError): void {
     if (handle.state === 'down' || handle.killedAs) return;
     handle.killedAs = as;
     handle.killError = error;
     handle.abort.abort();
   }
 
-  #down(handle: ThreadHandle, reason: DownReason, error: WireError | undefined): void {
+  #down(handle: Thread, reason: DownReason, error: WireError | undefined): void {
     const seat = this.#threads.get(handle.id);
     if (!seat) return;
     this.#threads.delete(handle.id);
@@ -260,7 +260,7 @@ class Pool implements ThreadPool, PeerOwner {
     this.#timers.add(cancel);
   }
 
-  #culprit(handle: ThreadHandle, reason: DownReason, running: readonly RunningTask[]): RunningTask | undefined {
+  #culprit(handle: Thread, reason: DownReason, running: readonly RunningTask[]): RunningTask | undefined {
     if (handle.chaos || (reason !== 'stuck' && reason !== 'exited' && reason !== 'out_of_memory')) return undefined;
     const onStack = this.#tasks.get(handle.life[TASK_ON_STACK] ?? 0);
     if (onStack?.thread === handle) return onStack;
@@ -269,7 +269,7 @@ class Pool implements ThreadPool, PeerOwner {
     return running.length === 1 ? running[0] : undefined;
   }
 
-  async #endHost(handle: ThreadHandle): Promise<void> {
+  async #endHost(handle: Thread): Promise<void> {
     if (handle.state === 'starting') {
       this.#kill(handle, 'drained', wireError('thread_lost', 'the pool is stopping'));
     } else {
@@ -391,7 +391,7 @@ class Pool implements ThreadPool, PeerOwner {
     return { id: spec.id, incarnation: spec.incarnation, thread };
   }
 
-  #retiring(handle: ThreadHandle): boolean {
+  #retiring(handle: Thread): boolean {
     return handle.state === 'retiring';
   }
 
@@ -414,7 +414,7 @@ class Pool implements ThreadPool, PeerOwner {
       new RuntimeError('spawn_timeout', `${entry.id} did not start within ${this.#options.spawnTimeoutMs} ms`, {
         details: { id: entry.id },
       });
-    let handle: ThreadHandle | undefined;
+    let handle: Thread | undefined;
     try {
       handle = await this.#pick(entry, wanted, left, late);
       const chosen = handle;
@@ -439,7 +439,7 @@ class Pool implements ThreadPool, PeerOwner {
     }
   }
 
-  #settleEntry(entry: Entry, handle: ThreadHandle, slot: number): void {
+  #settleEntry(entry: Entry, handle: Thread, slot: number): void {
     if (this.#directory.get(entry.id) !== entry) {
       // Stopped or timed out meanwhile.
       this.#order(handle, { op: 'stop', id: entry.id, mode: 'stop', timeoutMs: 0, moving: false }, 1_000).catch(
@@ -454,12 +454,7 @@ class Pool implements ThreadPool, PeerOwner {
     this.#directory.changed(entry.id);
   }
 
-  async #pick(
-    entry: Entry,
-    wanted: number | undefined,
-    left: () => number,
-    late: () => RuntimeError,
-  ): Promise<ThreadHandle> {
+  async #pick(entry: Entry, wanted: number | undefined, left: () => number, late: () => RuntimeError): Promise<Thread> {
     const given = wanted === undefined ? undefined : this.#threads.get(wanted)?.handle;
     if (given?.up && (!given.dedicatedTo || given.dedicatedTo === entry.id)) return reserve(given);
     if (entry.dedicated) {
@@ -480,7 +475,7 @@ class Pool implements ThreadPool, PeerOwner {
     return reserve(others.reduce((best, handle) => (handle.load < best.load ? handle : best), first));
   }
 
-  #order(handle: ThreadHandle, order: Parameters<ThreadHandle['order']>[0], timeoutMs: number): Promise<unknown> {
+  #order(handle: Thread, order: Parameters<Thread['order']>[0], timeoutMs: number): Promise<unknown> {
     const late = () =>
       new RuntimeError('thread_stuck', `thread ${handle.id} did not answer within ${timeoutMs} ms`, {
         details: { thread: handle.id },
@@ -532,7 +527,7 @@ class Pool implements ThreadPool, PeerOwner {
     return this.#order(entry.thread, { op: 'snapshot', id }, this.#options.spawnTimeoutMs);
   }
 
-  async #settled(id: AgentId): Promise<{ readonly entry: Entry; readonly thread: ThreadHandle }> {
+  async #settled(id: AgentId): Promise<{ readonly entry: Entry; readonly thread: Thread }> {
     const { spawnTimeoutMs } = this.#options;
     const place = await new Promise((resolve: (place: ReturnType<Directory['place']>) => void) =>
       this.#directory.find(id, undefined, spawnTimeoutMs, resolve),
@@ -556,12 +551,12 @@ class Pool implements ThreadPool, PeerOwner {
    * Empties a thread and ends it: each cell finishes its mailbox and its tasks, goes on elsewhere as the same incarnation
    * from its snapshot, and what is sent to it meanwhile follows it in order.
    */
-  async #retire(handle: ThreadHandle): Promise<void> {
+  async #retire(handle: Thread): Promise<void> {
     await Promise.all([...handle.slots.values()].map((entry) => this.#move(entry, handle)));
     await this.#endHost(handle);
   }
 
-  async #move(entry: Entry, from: ThreadHandle): Promise<void> {
+  async #move(entry: Entry, from: Thread): Promise<void> {
     if (entry.phase === 'failed') {
       this.#gone(entry);
       return;
@@ -649,7 +644,7 @@ class Pool implements ThreadPool, PeerOwner {
     }
   }
 
-  #request(handle: ThreadHandle, link: Link, correlation: number, slot: number, request: CellRequest): void {
+  #request(handle: Thread, link: Link, correlation: number, slot: number, request: CellRequest): void {
     const entry = handle.slots.get(slot);
     const answer = entry
       ? this.#options.onRequest(entry.id, request)
@@ -662,7 +657,7 @@ class Pool implements ThreadPool, PeerOwner {
 
   /** Answers where an actor lives, once the two threads are joined by a port of their own. */
   #locate(
-    asker: ThreadHandle,
+    asker: Thread,
     correlation: number,
     id: AgentId,
     stale: { readonly thread: number; readonly slot: number },
@@ -674,9 +669,9 @@ class Pool implements ThreadPool, PeerOwner {
     });
   }
 
-  readonly #joined = new Map<ThreadHandle, Set<ThreadHandle>>();
+  readonly #joined = new Map<Thread, Set<Thread>>();
 
-  #join(a: ThreadHandle, b: ThreadHandle): void {
+  #join(a: Thread, b: Thread): void {
     const ofA = this.#joined.get(a) ?? new Set();
     if (ofA.has(b)) return;
     const ofB = this.#joined.get(b) ?? new Set();
@@ -780,7 +775,7 @@ class Pool implements ThreadPool, PeerOwner {
     return () => void this.#listeners.delete(listener);
   }
 
-  #noticed(handle: ThreadHandle, notice: PoolNotice): void {
+  #noticed(handle: Thread, notice: PoolNotice): void {
     switch (notice.type) {
       case 'cell.transition': {
         const entry = this.#directory.get(notice.id);
@@ -823,7 +818,7 @@ class Pool implements ThreadPool, PeerOwner {
 }
 
 /** Counts a spawn before it is under way, so that those of one turn spread. */
-function reserve(handle: ThreadHandle): ThreadHandle {
+function reserve(handle: Thread): Thread {
   handle.placing++;
   return handle;
 }

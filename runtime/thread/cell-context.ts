@@ -1,18 +1,47 @@
 // What a behaviour may do, bound to its incarnation: once that has ended, nothing it still does has an effect.
 
 import type { CellContext } from '../contracts/actor.ts';
-import { RuntimeError, toWireError, wireError } from '../contracts/errors.ts';
+import type { AgentState } from '../contracts/agent.ts';
+import type { DeadLetterReason, Message } from '../contracts/envelope.ts';
+import { RuntimeError, toWireError, type WireError, wireError } from '../contracts/errors.ts';
 import type { NodeId } from '../contracts/ids.ts';
+import type { Dispose } from '../contracts/ports.ts';
 import { Delivered } from '../transport/envelope.ts';
 import { REQUEST } from '../transport/frames.ts';
+import type { Link } from '../transport/link.ts';
+import type { Peer } from '../transport/peer.ts';
 import { portable } from '../transport/plain.ts';
 import type { Cell } from './cell.ts';
-import type { Host } from './host.ts';
+import type { OutgoingNotices } from './outgoing-notices.ts';
+
+/** What a context needs of the thread its cell lives in. */
+export interface CellHost {
+  readonly thread: number;
+  readonly node: string;
+  readonly env: { readonly nowMs: () => number; readonly random: () => number };
+  readonly peer: Peer;
+  readonly main: Link;
+  readonly notices: OutgoingNotices;
+  setTimer(cell: Cell, delayMs: number, fn: () => void): Dispose;
+  transition(cell: Cell, change: Transition): void;
+  fail(cell: Cell, error: WireError): void;
+  done(cell: Cell, output: unknown): void;
+  within<T>(cell: Cell, task: number, fn: () => T): T;
+  taskInScope(cell: Cell): number;
+  deadLetterOf(cell: Cell, message: Message, reason: DeadLetterReason): void;
+}
+
+export interface Transition {
+  readonly from: AgentState;
+  readonly to: AgentState;
+  readonly cause: string;
+  readonly error?: WireError;
+}
 
 /** A call to main without a time limit of its own. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-export function createCellContext(host: Host, cell: Cell): CellContext {
+export function createCellContext(host: CellHost, cell: Cell): CellContext {
   const { spec } = cell;
   const stamp = { from: spec.id, fromSlot: cell.slot };
   const ended = () => new RuntimeError('agent_stopped', `this incarnation of ${spec.id} has ended`);

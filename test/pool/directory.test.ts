@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 import type { CellSpec } from '../../runtime/contracts/wire.ts';
-import { Directory, type Entry, type EntryPhase } from '../../runtime/pool/directory.ts';
-import type { ThreadHandle } from '../../runtime/pool/thread-handle.ts';
+import { Directory, type Entry, type EntryPhase, type Thread } from '../../runtime/pool/directory.ts';
 import { actorId } from '../kit/pool.ts';
 
-const thread = (id: number) => ({ id, slots: new Map() }) as unknown as ThreadHandle;
-const entry = (phase: EntryPhase, place?: ThreadHandle, slot = 1): Entry => ({
+const thread = (id: number) => ({ id, slots: new Map() }) as unknown as Thread;
+const entry = (phase: EntryPhase, place?: Thread, slot = 1): Entry => ({
   id: actorId('a'),
   spec: {} as CellSpec,
   phase,
