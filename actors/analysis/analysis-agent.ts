@@ -7,6 +7,7 @@ import { capability } from '../agent/capability.ts';
 import { defineAgent } from '../agent/define-agent.ts';
 import { fileConfig } from '../agent-config.ts';
 import { agentRoot, resolveBelow } from '../files.ts';
+import { findingsConfig, tellFinding } from '../findings.ts';
 import { workOf } from '../work.ts';
 import { anomalySchema, findAnomalies } from './anomalies.ts';
 import { analyseTable, datasetReportSchema } from './dataset.ts';
@@ -30,7 +31,7 @@ async function tableOf(path: string, config: unknown) {
 export const analysisAgent = defineAgent({
   type: 'analysis',
   description: 'Statistics, regression, outliers, cycles and trends of numbers and of CSV files. Needs no model.',
-  config: z.object(fileConfig),
+  config: z.object({ ...fileConfig, ...findingsConfig }),
   capabilities: {
     'table.read': capability({
       version: 1,
@@ -49,8 +50,11 @@ export const analysisAgent = defineAgent({
         threshold: z.number().positive().default(3.5),
       }),
       output: datasetReportSchema,
-      handle: async ({ file: path, ...options }, ctx) =>
-        analyseTable(await tableOf(path, ctx.config), options, workOf(ctx)),
+      async handle({ file: path, ...options }, ctx) {
+        const report = await analyseTable(await tableOf(path, ctx.config), options, workOf(ctx));
+        tellFinding(ctx, `${report.rows} rows, ${report.series.length} numeric series of ${path}`);
+        return report;
+      },
     }),
     'statistics.describe': capability({
       version: 1,

@@ -5,6 +5,7 @@ import { TaskError } from '../../runtime/contracts/errors.ts';
 import { capability } from '../agent/capability.ts';
 import { defineAgent } from '../agent/define-agent.ts';
 import { modelConfig } from '../agent-config.ts';
+import { FINDING, type Finding, findingSchema } from '../findings.ts';
 import { type Model, modelSettings, sharedModel } from '../model/model.ts';
 import { modelMissing, modelUnavailable } from '../model/model-client.ts';
 import { askStructured, schemaFromJson } from '../model/structured.ts';
@@ -30,11 +31,24 @@ async function requireModel(config: Record<string, unknown>, signal: AbortSignal
 }
 
 const PROGRESS_EVERY_CHARS = 80;
+const MAX_HEARD = 200;
 
 export const generationAgent = defineAgent({
   type: 'generation',
   description: 'Writes reports with sources, and text through an Ollama model.',
   config: z.object(modelConfig),
+  /** What others told it, oldest first. */
+  state: { heard: [] as readonly Finding[] },
+  on: {
+    [FINDING]: {
+      input: findingSchema,
+      async handle(finding, ctx) {
+        ctx.state = { heard: [...ctx.state.heard, finding].slice(-MAX_HEARD) };
+        await ctx.save();
+      },
+    },
+    'findings.heard': (_message, ctx) => ctx.state.heard,
+  },
   capabilities: {
     'report.write': capability({
       version: 1,

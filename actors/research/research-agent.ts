@@ -7,6 +7,7 @@ import { capability } from '../agent/capability.ts';
 import { defineAgent } from '../agent/define-agent.ts';
 import { fileConfig, modelConfig } from '../agent-config.ts';
 import { agentRoot, readTextFile, resolveBelow } from '../files.ts';
+import { findingsConfig, tellFinding } from '../findings.ts';
 import { modelSettings, sharedModel } from '../model/model.ts';
 import { askStructured, schemaFromJson } from '../model/structured.ts';
 import { breathe, share, type Work, workOf } from '../work.ts';
@@ -138,7 +139,7 @@ export const researchAgent = defineAgent({
   type: 'research',
   description:
     'Searches folders of documents, quotes passages, extracts facts, checks claims. A model helps with claims when there is one.',
-  config: z.object({ ...fileConfig, ...modelConfig }),
+  config: z.object({ ...fileConfig, ...modelConfig, ...findingsConfig }),
   capabilities: {
     'document.search': capability({
       version: 1,
@@ -163,6 +164,8 @@ export const researchAgent = defineAgent({
         const passages = await passagesOf(corpus, work);
         const { limit, perFile } = input;
         const found = await searchPassages(passages, input.question, { limit, perFile }, share(work, 0.4, 1));
+        const from = new Set(found.map(({ file }) => file)).size;
+        tellFinding(ctx, `${found.length} passages of ${from} files, out of ${passages.length} passages`);
         return { question: input.question, passages: found, files: corpus.documents.length, searched: passages.length };
       },
     }),
@@ -174,7 +177,9 @@ export const researchAgent = defineAgent({
       async handle(input, ctx) {
         const work = workOf(ctx);
         const corpus = await corpusOf(input, ctx, share(work, 0, 0.1));
-        return surveyCorpus(corpus, await passagesOf(corpus, work), share(work, 0.1, 1));
+        const survey = await surveyCorpus(corpus, await passagesOf(corpus, work), share(work, 0.1, 1));
+        tellFinding(ctx, `${survey.files} files, ${survey.words} words, ${survey.repeatedPassages} repeated passages`);
+        return survey;
       },
     }),
     'document.read': capability({

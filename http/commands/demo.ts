@@ -1,8 +1,9 @@
 // `troupe demo`: starts a node in this process, runs the main job on it, and leaves the API up until Ctrl-C. The job itself is in http/demo/.
 
 import type { Command } from 'commander';
-import type { ConfigInput } from '../../runtime/config.ts';
+import { type ConfigInput, resolveConfig } from '../../runtime/config.ts';
 import { addDemoOptions, type DemoOptions } from '../demo/args.ts';
+import { resolveInputs } from '../demo/inputs.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RunningNode } from '../main.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
@@ -19,12 +20,22 @@ export function addDemoCommand(program: Command): void {
     .description('run the main job: research, analysis and a report, with a thread killed in the middle')
     .option('--json', 'print the result as JSON, and the progress on standard error');
   withConfigOptions(addDemoOptions(command)).action(async (flags: DemoFlags) => {
-    const [{ startNode }, { runDemo }] = await Promise.all([import('../main.ts'), import('../demo/run-demo.ts')]);
-    const node = await startNode({ config: quiet(configInput(flags), process.env), anyPort: true });
+    const out = flags.json ? process.stderr : process.stdout;
+    const config = quiet(configInput(flags), process.env);
+    const { dataDir, databaseUrl } = resolveConfig(config, process.env);
+    // What was asked for is checked before anything starts; and a person sees at once that something happens.
+    await resolveInputs(flags, process.cwd());
+    out.write(
+      `Starting a node (${databaseUrl === undefined ? `embedded database in ${dataDir}` : 'PostgreSQL'}) ...\n`,
+    );
+    const [{ startNode }, { runDemo, dismiss }] = await Promise.all([
+      import('../main.ts'),
+      import('../demo/run-demo.ts'),
+    ]);
+    const node = await startNode({ config, anyPort: true });
     const asked = signalled();
     const stop = new AbortController();
     void asked.then(() => stop.abort(new Error('stopped by a signal')));
-    const out = flags.json ? process.stderr : process.stdout;
     try {
       const result = await runDemo(node.runtime, {
         ...flags,
@@ -32,11 +43,13 @@ export function addDemoCommand(program: Command): void {
         isTty: out.isTTY === true,
         apiUrl: node.url,
         signal: stop.signal,
+        keepAgents: !flags.exit,
       });
       if (flags.json) print(result, true, () => '');
       if (!flags.exit) {
         out.write(await howToGoOn(node));
         await Promise.race([asked, node.exitAsked]);
+        await dismiss(node.runtime, result.agents);
       }
       process.exitCode = EXIT.ok;
     } finally {

@@ -11,23 +11,36 @@ const STEP_TIMEOUT_MS = 120_000;
 const DEADLINE_MS = 600_000;
 const MAX_PARTS = 3;
 
-/** Two researchers, two analysts, one writer; the pool spreads them over its threads. */
-export function demoAgents(inputs: DemoInputs): CreateAgent[] {
-  const agent = (type: string, name: string, root?: string): CreateAgent => ({
+/** The agents of one run, by what they do: its steps go to these and to no others of their type. */
+export interface Team {
+  readonly researchers: readonly string[];
+  readonly analysts: readonly string[];
+  readonly writer?: string;
+}
+
+export const WRITER: CreateAgent = { type: 'generation', name: 'writer-1' };
+
+/** Two researchers and two analysts, who tell the writer what they find; the pool spreads them over its threads. */
+export function demoAgents(inputs: DemoInputs, writer: string): CreateAgent[] {
+  const agent = (type: string, name: string, root: string): CreateAgent => ({
     type,
     name,
-    config: root === undefined ? {} : { root },
+    config: { root, reportTo: writer },
   });
   return [
     agent('research', 'researcher-1', inputs.docs),
     agent('research', 'researcher-2', inputs.docs),
     agent('analysis', 'analyst-1', inputs.dataRoot),
     agent('analysis', 'analyst-2', inputs.dataRoot),
-    agent('generation', 'writer-1'),
   ];
 }
 
-export function demoWorkflow(inputs: DemoInputs): CreateWorkflow {
+const NOBODY: Team = { researchers: [], analysts: [] };
+
+/** Without a team any agent that can does a step. */
+export function demoWorkflow(inputs: DemoInputs, team: Team = NOBODY): CreateWorkflow {
+  const inTurn = (agents: readonly string[], at: number) =>
+    agents.length === 0 ? {} : { agentId: agents[at % agents.length] as string };
   const source = {
     folder: '.',
     ...(inputs.named ? { named: [...inputs.named] } : {}),
@@ -38,15 +51,23 @@ export function demoWorkflow(inputs: DemoInputs): CreateWorkflow {
     id: `search-${at + 1}`,
     capability: 'document.search',
     input: { question, ...source },
+    ...inTurn(team.researchers, at),
     ...common,
   }));
   const analyses = inputs.data.map((file, at) => ({
     id: analysisStep(file, at, inputs.data),
     capability: 'dataset.analyse',
     input: { file },
+    ...inTurn(team.analysts, at),
     ...common,
   }));
-  const survey = { id: 'survey', capability: 'document.survey', input: source, ...common };
+  const survey = {
+    id: 'survey',
+    capability: 'document.survey',
+    input: source,
+    ...inTurn(team.researchers, 1),
+    ...common,
+  };
   const before = [...searches, ...analyses, survey];
   const report = {
     id: REPORT_STEP,
@@ -60,6 +81,7 @@ export function demoWorkflow(inputs: DemoInputs): CreateWorkflow {
       notes: inputs.notes,
     },
     dependsOn: before.map(({ id }) => id),
+    ...(team.writer === undefined ? {} : { agentId: team.writer }),
     ...common,
   };
   return {

@@ -1,6 +1,7 @@
 // Runs the demo on a running node: spawns the agents, runs the workflow, kills a thread in the middle, shows all of it live.
 // It uses the runtime as any user would; it starts and stops nothing but its own agents and workflow.
 
+import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
@@ -10,11 +11,21 @@ import type { TaskView } from '../../runtime/contracts/task.ts';
 import type { WorkflowView } from '../../runtime/contracts/workflow.ts';
 import type { DemoOptions } from './args.ts';
 import { DemoError, type DemoInputs, resolveInputs } from './inputs.ts';
-import { demoAgents, demoWorkflow, REPORT_STEP } from './plan.ts';
+import { demoAgents, demoWorkflow, REPORT_STEP, type Team, WRITER } from './plan.ts';
 import { chooseVictim, type Victim, wasInterrupted } from './saboteur.ts';
 import { createScreen, type Screen } from './screen.ts';
 import { type StepSummary, summariseSteps, summaryTable, type Totals } from './summary.ts';
-import { applyAgents, applyEvent, applyWorkflow, createView, type DemoView, nameOf, say } from './view.ts';
+import {
+  applyAgents,
+  applyEvent,
+  applyHeard,
+  applyWorkflow,
+  createView,
+  type DemoView,
+  type Heard,
+  nameOf,
+  say,
+} from './view.ts';
 
 export interface DemoSurroundings {
   readonly out: Writable & { readonly columns?: number; readonly rows?: number };
@@ -23,6 +34,8 @@ export interface DemoSurroundings {
   readonly apiUrl: string;
   /** Default: the working directory. */
   readonly cwd?: string;
+  /** Leaves its agents on the node, for who wants to look at them. Default: removed at the end. */
+  readonly keepAgents?: boolean;
   /** Ends the demo early; it rejects with the abort reason. */
   readonly signal?: AbortSignal;
 }
@@ -36,6 +49,8 @@ export interface DemoResult extends Totals {
   /** Steps that lost an attempt to the killed thread and were completed by a later one. */
   readonly interrupted: readonly string[];
   readonly killedThreads: readonly number[];
+  /** Ids; they are gone unless `keepAgents`. */
+  readonly agents: readonly string[];
 }
 
 const REDRAW_MS = 100;
@@ -51,17 +66,50 @@ export async function runDemo(runtime: TroupeRuntime, options: DemoOptions & Dem
   const inputs = await resolveInputs(options, options.cwd ?? process.cwd());
   const startedMs = performance.now();
   const elapsed = () => performance.now() - startedMs;
-  const agents = await untilStarted(runtime, await spawnAgents(runtime, demoAgents(inputs)));
+  // Names of its own: an agent somebody else made is neither used nor replaced.
+  const prefix = `demo-${randomUUID().slice(0, 6)}-`;
+  const crew: string[] = [];
+  try {
+    const team = await spawnTeam(runtime, inputs, prefix, (id) => crew.push(id));
+    const agents = (await untilStarted(runtime, crew)).map((agent) => ({
+      ...agent,
+      name: agent.name.slice(prefix.length),
+    }));
+    const result = await work(runtime, { inputs, options, agents, team, prefix, elapsed });
+    if (!options.keepAgents) await dismiss(runtime, crew);
+    return result;
+  } catch (error) {
+    await dismiss(runtime, crew);
+    throw error;
+  }
+}
+
+/** Removes the agents of a run. Those that are gone already are no failure. */
+export async function dismiss(runtime: TroupeRuntime, agents: readonly string[]): Promise<void> {
+  await Promise.allSettled(agents.map((id) => runtime.agents.remove(id, { mode: 'force' })));
+}
+
+interface Job {
+  readonly inputs: DemoInputs;
+  readonly options: DemoOptions & DemoSurroundings;
+  readonly agents: readonly AgentView[];
+  readonly team: Team;
+  readonly prefix: string;
+  readonly elapsed: () => number;
+}
+
+async function work(runtime: TroupeRuntime, job: Job): Promise<DemoResult> {
+  const { inputs, options, agents, team, prefix, elapsed } = job;
   const view = createView(agents);
   const { out, isTty } = options;
-  const screen = createScreen({ out, isTty, head: headOf(inputs, runtime) });
+  const screen = createScreen({ out, isTty, head: headOf(inputs, runtime, prefix) });
   const kills: Victim[] = [];
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
   const watching = watch(runtime, { view, screen, elapsed, signal, kills: options.kill === false ? undefined : kills });
   let ended: WorkflowView;
   try {
-    ended = await runWorkflow(runtime, inputs, { view, screen, elapsed, signal });
+    ended = await runWorkflow(runtime, { inputs, team, stage: { view, screen, elapsed, signal } });
   } finally {
     stop.abort();
     await watching;
@@ -70,28 +118,31 @@ export async function runDemo(runtime: TroupeRuntime, options: DemoOptions & Dem
   return report(runtime, { ended, inputs, options, view, screen, kills, wallMs: elapsed() });
 }
 
-/** An agent of that name from an earlier run makes way: it may read another folder. */
-async function spawnAgents(runtime: TroupeRuntime, wanted: readonly CreateAgent[]): Promise<AgentView[]> {
-  return Promise.all(
-    wanted.map(async (agent) => {
-      try {
-        return await runtime.agents.create(agent);
-      } catch (error) {
-        if ((error as { code?: unknown }).code !== 'agent_name_taken' || agent.name === undefined) throw error;
-        await runtime.agents.remove(agent.name, { mode: 'force' });
-        return runtime.agents.create(agent);
-      }
-    }),
-  );
+/** The writer first: the others are told to whom they report. */
+async function spawnTeam(
+  runtime: TroupeRuntime,
+  inputs: DemoInputs,
+  prefix: string,
+  spawned: (id: string) => void,
+): Promise<Team> {
+  const create = async (agent: CreateAgent) => {
+    const { id } = await runtime.agents.create({ ...agent, name: `${prefix}${agent.name}` });
+    spawned(id);
+    return { id, type: agent.type };
+  };
+  const writer = (await create(WRITER)).id;
+  const others = await Promise.all(demoAgents(inputs, writer).map(create));
+  const idsOf = (type: string) => others.filter((agent) => agent.type === type).map(({ id }) => id);
+  return { researchers: idsOf('research'), analysts: idsOf('analysis'), writer };
 }
 
 const START_POLL_MS = 20;
 const START_TRIES = 500;
 
 /** Creating is durable at once, starting takes a moment: the view should begin with agents that live somewhere. */
-async function untilStarted(runtime: TroupeRuntime, agents: readonly AgentView[]): Promise<AgentView[]> {
+async function untilStarted(runtime: TroupeRuntime, agents: readonly string[]): Promise<AgentView[]> {
   for (let attempt = 0; ; attempt++) {
-    const now = await Promise.all(agents.map((agent) => runtime.agents.get(agent.id)));
+    const now = await Promise.all(agents.map((id) => runtime.agents.get(id)));
     const failed = now.find((agent) => agent.state === 'terminated');
     if (failed) throw new DemoError(`the agent ${failed.name} did not start: ${failed.reason ?? 'no reason given'}`);
     if (attempt >= START_TRIES || now.every((agent) => agent.state === 'idle' && agent.thread !== null)) return now;
@@ -99,12 +150,13 @@ async function untilStarted(runtime: TroupeRuntime, agents: readonly AgentView[]
   }
 }
 
-function headOf(inputs: DemoInputs, runtime: TroupeRuntime): string[] {
+function headOf(inputs: DemoInputs, runtime: TroupeRuntime, prefix: string): string[] {
   return [
     `Question   ${inputs.question}`,
     `Documents  ${inputs.named ? 'README files in ' : ''}${inputs.docsShown}`,
     `Data       ${inputs.data.join(', ') || 'none'}`,
     `Node       ${runtime.system.node}`,
+    `Agents     ${prefix}*`,
   ];
 }
 
@@ -115,18 +167,26 @@ interface Stage {
   readonly signal: AbortSignal;
 }
 
-async function runWorkflow(runtime: TroupeRuntime, inputs: DemoInputs, stage: Stage): Promise<WorkflowView> {
+async function runWorkflow(
+  runtime: TroupeRuntime,
+  { inputs, team, stage }: { readonly inputs: DemoInputs; readonly team: Team; readonly stage: Stage },
+): Promise<WorkflowView> {
   const { view, signal } = stage;
-  const created = await runtime.workflows.create(demoWorkflow(inputs));
+  const created = await runtime.workflows.create(demoWorkflow(inputs, team));
   applyWorkflow(view, created);
   const redraw = setInterval(() => stage.screen.update(view), REDRAW_MS);
-  const reconcile = setInterval(() => void refresh(runtime, created.id, view), RECONCILE_MS);
+  const reconcile = setInterval(() => void refresh(runtime, created.id, { ...stage, team }), RECONCILE_MS);
   try {
     await runtime.workflows.start(created.id);
     const ended = await runtime.workflows.wait(created.id, { timeoutMs: WAIT_MS, signal });
     applyWorkflow(view, ended);
-    applyAgents(view, await ownAgents(runtime, view));
+    applyHeard(view, await heard(runtime, team).catch(() => []), stage.elapsed());
+    applyAgents(view, await ownAgents(runtime, view), stage.elapsed());
     return ended;
+  } catch (error) {
+    // Its agents go: nobody else would ever end it.
+    await runtime.workflows.cancel(created.id).catch(() => {});
+    throw error;
   } finally {
     clearInterval(redraw);
     clearInterval(reconcile);
@@ -134,10 +194,15 @@ async function runWorkflow(runtime: TroupeRuntime, inputs: DemoInputs, stage: St
 }
 
 /** A failed look is made up for by the next one. */
-async function refresh(runtime: TroupeRuntime, workflowId: string, view: DemoView): Promise<void> {
+async function refresh(
+  runtime: TroupeRuntime,
+  workflowId: string,
+  { view, team, elapsed }: Stage & { readonly team: Team },
+): Promise<void> {
   try {
     applyWorkflow(view, await runtime.workflows.get(workflowId));
-    applyAgents(view, await ownAgents(runtime, view));
+    applyAgents(view, await ownAgents(runtime, view), elapsed());
+    applyHeard(view, await heard(runtime, team), elapsed());
   } catch {
     // the events go on telling
   }
@@ -190,7 +255,12 @@ async function report(runtime: TroupeRuntime, end: Ended): Promise<DemoResult> {
   const { ended, inputs, options, view, screen, kills, wallMs } = end;
   const tasks = await tasksOf(runtime, ended);
   if (ended.status !== 'completed') throw new DemoError(failureText(ended));
-  const steps = summariseSteps(ended, tasks, (id) => nameOf(view, id));
+  const steps = summariseSteps(
+    ended,
+    tasks,
+    (id) => nameOf(view, id),
+    (id, attempt) => view.tasks.get(id)?.threads.get(attempt),
+  );
   const { markdown, mode, reason } = reportOf(ended, tasks);
   await writeFile(inputs.out, markdown).catch((error: NodeJS.ErrnoException) => {
     throw new DemoError(`the report cannot be written to ${inputs.out}: ${error.code ?? error.message}`);
@@ -199,7 +269,7 @@ async function report(runtime: TroupeRuntime, end: Ended): Promise<DemoResult> {
     tasks: tasks.size,
     attempts: steps.reduce((sum, step) => sum + step.attempts, 0),
     restarts: view.restarts,
-    messages: await messageCount(runtime),
+    messages: view.heard,
     events: view.events,
     wallMs,
   };
@@ -220,6 +290,7 @@ async function report(runtime: TroupeRuntime, end: Ended): Promise<DemoResult> {
     steps,
     interrupted,
     killedThreads: kills.map((kill) => kill.thread),
+    agents: [...view.agents.keys()],
   };
 }
 
@@ -262,8 +333,11 @@ function killText(options: DemoOptions, kills: readonly Victim[], interrupted: r
   return `Thread ${threads} was killed in the middle of ${interrupted.join(', ')}: run again and completed.`;
 }
 
-/** Of the threads that are alive; what a killed thread had counted went with it. */
-async function messageCount(runtime: TroupeRuntime): Promise<number> {
-  const { threads } = await runtime.system.status();
-  return threads.reduce((sum, thread) => sum + thread.messagesIn + thread.messagesOut, 0);
+const HEARD_TIMEOUT_MS = 1_000;
+
+/** What the writer was told so far, asked from the writer itself. */
+async function heard(runtime: TroupeRuntime, { writer }: Team): Promise<readonly Heard[]> {
+  if (writer === undefined) return [];
+  const told = await runtime.agents.ask(writer, 'findings.heard', null, { timeoutMs: HEARD_TIMEOUT_MS });
+  return told as readonly Heard[];
 }

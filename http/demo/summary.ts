@@ -18,7 +18,7 @@ export interface Totals {
   readonly tasks: number;
   readonly attempts: number;
   readonly restarts: number;
-  /** Between agents, as the living threads count them. */
+  /** Between agents: what the others told the writer. */
   readonly messages: number;
   /** Of the node, seen while the workflow ran. */
   readonly events: number;
@@ -29,6 +29,8 @@ export function summariseSteps(
   workflow: Pick<WorkflowView, 'tasks'>,
   tasks: ReadonlyMap<string, TaskView>,
   agentName: (id: string) => string,
+  /** Where an attempt ran, for attempts whose row does not say. */
+  threadOf: (taskId: string, attempt: number) => number | undefined = () => undefined,
 ): StepSummary[] {
   return workflow.tasks.map((step) => {
     const task = step.taskId === undefined ? undefined : tasks.get(step.taskId);
@@ -37,7 +39,10 @@ export function summariseSteps(
     return {
       step: step.id,
       agent: agentId === null ? '' : agentName(agentId),
-      threads: attempts.flatMap((attempt) => (attempt.thread === null || attempt.thread < 0 ? [] : [attempt.thread])),
+      threads: attempts.flatMap(({ thread, attempt }) => {
+        const known = thread === null || thread < 0 ? threadOf(step.taskId ?? '', attempt) : thread;
+        return known === undefined ? [] : [known];
+      }),
       attempts: attempts.length,
       status: step.state,
       ms: duration(attempts[0]?.startedAt, attempts.at(-1)?.endedAt ?? step.endedAt),

@@ -10,6 +10,8 @@ export interface AgentLine {
   readonly name: string;
   state: string;
   thread: number | null;
+  /** The dead one it was on. */
+  lastThread?: number;
   /** It failed and is not back yet. */
   down: boolean;
 }
@@ -39,6 +41,8 @@ export interface TaskFacts {
   fraction: number;
   note: string;
   running: boolean;
+  /** By attempt. */
+  readonly threads: Map<number, number>;
 }
 
 export interface DemoView {
@@ -49,7 +53,11 @@ export interface DemoView {
   readonly happenings: Happening[];
   /** Numbers of threads are not used again: whatever still names one of these is out of date. */
   readonly deadThreads: Set<number>;
+  /** Restarts of threads whose end is not told yet. */
+  readonly early: Map<number, string>;
   restarts: number;
+  /** Messages the writer got from the others. */
+  heard: number;
   events: number;
 }
 
@@ -64,7 +72,9 @@ export function createView(agents: readonly AgentView[]): DemoView {
     tasks: new Map(),
     happenings: [],
     deadThreads: new Set(),
+    early: new Map(),
     restarts: 0,
+    heard: 0,
     events: 0,
   };
 }
@@ -102,10 +112,10 @@ export function applyEvent(view: DemoView, event: RuntimeEvent, atMs: number): v
     case 'thread.down':
       threadDied(view, num(data.thread));
       say(view, atMs, `thread ${num(data.thread)} is down (${text(data.reason)})`);
+      sayEarly(view, num(data.thread), atMs);
       break;
     case 'supervision.restart':
-      view.restarts++;
-      say(view, atMs, `the supervisor of ${text(data.supervisor)} restarts ${nameOf(view, text(data.child))}`);
+      restarted(view, data, atMs);
       break;
     default:
   }
@@ -124,17 +134,61 @@ export function applyWorkflow(view: DemoView, workflow: Pick<WorkflowView, 'task
   }
 }
 
-export function applyAgents(view: DemoView, agents: readonly AgentView[]): void {
+export function applyAgents(view: DemoView, agents: readonly AgentView[], atMs: number): void {
   for (const { id, state, thread } of agents) {
     const line = view.agents.get(id);
-    if (line) Object.assign(line, { state, thread: thread !== null && view.deadThreads.has(thread) ? null : thread });
+    if (!line) continue;
+    Object.assign(line, { state, thread: thread !== null && view.deadThreads.has(thread) ? null : thread });
+    sayBack(view, line, atMs);
   }
+}
+
+/** What one agent told the writer. */
+export interface Heard {
+  readonly from: string;
+  readonly about: string;
+  readonly text: string;
+}
+
+/** All that the writer heard, oldest first; what was shown before is not shown again. */
+export function applyHeard(view: DemoView, messages: readonly Heard[], atMs: number): void {
+  const who = (name: string) =>
+    [...view.agents.values()].find((agent) => name.endsWith(`-${agent.name}`))?.name ?? name;
+  for (const { from, about, text: said } of messages.slice(view.heard))
+    say(view, atMs, `${who(from)} told the writer of ${about}: ${said}`);
+  view.heard = Math.max(view.heard, messages.length);
+}
+
+/** The supervisor acts at once, the pool tells of the death when it is sure: the cause is shown first. */
+function restarted(view: DemoView, data: Record<string, unknown>, atMs: number): void {
+  view.restarts++;
+  const line = `the supervisor of ${text(data.supervisor)} restarts ${nameOf(view, text(data.child))}`;
+  const thread = /^thread-(\d+)$/.exec(text(data.child))?.[1];
+  if (thread === undefined || view.deadThreads.has(Number(thread))) say(view, atMs, line);
+  else view.early.set(Number(thread), line);
+}
+
+function sayEarly(view: DemoView, thread: number, atMs: number): void {
+  const line = view.early.get(thread);
+  view.early.delete(thread);
+  if (line !== undefined) say(view, atMs, line);
+}
+
+/** Said once it is known where. */
+function sayBack(view: DemoView, line: AgentLine, atMs: number): void {
+  if (!line.down || line.thread === null || (line.state !== 'idle' && line.state !== 'running')) return;
+  line.down = false;
+  say(view, atMs, `${line.name} is back on thread ${line.thread}`);
 }
 
 /** Told before or after what happened to the agents on it. */
 function threadDied(view: DemoView, thread: number): void {
   view.deadThreads.add(thread);
-  for (const agent of view.agents.values()) if (agent.thread === thread) agent.thread = null;
+  for (const agent of view.agents.values()) {
+    if (agent.thread !== thread) continue;
+    agent.lastThread = thread;
+    agent.thread = null;
+  }
 }
 
 function agentMoved(view: DemoView, id: string, data: Record<string, unknown>, atMs: number): void {
@@ -144,17 +198,20 @@ function agentMoved(view: DemoView, id: string, data: Record<string, unknown>, a
   line.thread = threadOf(view, data) ?? line.thread;
   if (to === 'error') {
     line.down = true;
+    say(view, atMs, `${line.name} is down: ${whyDown(line, data)}`);
     line.thread = null;
-    say(
-      view,
-      atMs,
-      `${line.name} is down: ${text((data.error as { message?: unknown } | undefined)?.message) || text(data.cause)}`,
-    );
-  } else if (to === 'idle' && line.down) {
-    line.down = false;
-    say(view, atMs, `${line.name} is back${line.thread === null ? '' : ` on thread ${line.thread}`}`);
   }
   line.state = to;
+  sayBack(view, line, atMs);
+}
+
+function whyDown(line: AgentLine, data: Record<string, unknown>): string {
+  const error = data.error as { code?: unknown; message?: unknown } | undefined;
+  if (error?.code === 'thread_lost') {
+    const thread = line.lastThread ?? num(data.thread);
+    return thread > 0 ? `it was on thread ${thread}` : 'its thread is gone';
+  }
+  return text(error?.message) || text(data.cause);
 }
 
 function threadOf(view: DemoView, data: Record<string, unknown>): number | undefined {
@@ -170,8 +227,15 @@ function taskStarted(view: DemoView, taskId: string, data: Record<string, unknow
     fraction: 0,
     note: '',
     running: true,
+    threads: view.tasks.get(taskId)?.threads ?? new Map(),
   };
   view.tasks.set(taskId, facts);
+  if (facts.thread !== null) facts.threads.set(facts.attempt, facts.thread);
+  const agent = view.agents.get(text(data.agentId));
+  if (agent?.down && facts.thread !== null) {
+    Object.assign(agent, { state: 'running', thread: facts.thread });
+    sayBack(view, agent, atMs);
+  }
   const step = stepOf(view, taskId);
   if (!step) return;
   step.state = 'running';

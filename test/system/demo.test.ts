@@ -69,6 +69,9 @@ test('a thread is killed in the middle, the interrupted step runs again, and eve
     const report = join(folder, 'report.md');
     const result = await runDemo(troupe, { report, out, isTty: false, apiUrl: 'http://127.0.0.1:3000' });
     expectInterruptedAndComplete(result);
+    expect(result.messages).toBeGreaterThan(0);
+    for (const step of result.steps) expect(step.threads).toHaveLength(step.attempts);
+    expect((await troupe.agents.list({})).items).toEqual([]);
     expect(await readFile(report, 'utf8')).toBe(result.markdown);
     await expectVerbatim(result.markdown);
     for (const heading of ['## Answer', '## What the documents say', '## The documents', '## Numbers', '## Sources']) {

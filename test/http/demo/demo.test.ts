@@ -10,7 +10,14 @@ import { DemoError, resolveInputs } from '../../../http/demo/inputs.ts';
 import { demoWorkflow, partsOf } from '../../../http/demo/plan.ts';
 import { chooseVictim, wasInterrupted } from '../../../http/demo/saboteur.ts';
 import { createScreen } from '../../../http/demo/screen.ts';
-import { applyEvent, applyWorkflow, createView, type DemoView } from '../../../http/demo/view.ts';
+import {
+  applyAgents,
+  applyEvent,
+  applyHeard,
+  applyWorkflow,
+  createView,
+  type DemoView,
+} from '../../../http/demo/view.ts';
 import type { AgentView } from '../../../runtime/contracts/agent.ts';
 import type { EventType, RuntimeEvent } from '../../../runtime/contracts/event.ts';
 import type { WorkflowView } from '../../../runtime/contracts/workflow.ts';
@@ -101,6 +108,21 @@ describe('the workflow', () => {
     );
   });
 
+  test('every step is pinned to an agent of its team', async () => {
+    const inputs = await resolveInputs({ docs: 'docs', data: ['load.csv', 'docs/more.csv'] }, cwd);
+    const team = { researchers: ['r1', 'r2'], analysts: ['a1', 'a2'], writer: 'w' };
+    const pins = (demoWorkflow(inputs, team).tasks ?? []).map(({ id, agentId }) => [id, agentId]);
+    expect(Object.fromEntries(pins)).toEqual({
+      survey: 'r2',
+      'search-1': 'r1',
+      'search-2': 'r2',
+      'search-3': 'r1',
+      'analyse-load': 'a1',
+      'analyse-more': 'a2',
+      report: 'w',
+    });
+  });
+
   test('data files of one name get steps of their own', async () => {
     await writeFile(join(cwd, 'docs/load.csv'), 'a\n1\n');
     const inputs = await resolveInputs({ docs: 'docs', data: ['load.csv', 'docs/load.csv'] }, cwd);
@@ -175,6 +197,36 @@ describe('the view', () => {
     ]);
     expect(view.steps.get('analyse-x')).toMatchObject({ state: 'completed', attempt: 2, fraction: 1 });
     expect(view.restarts).toBe(1);
+  });
+
+  test('tells the death of a thread before the restart that it caused, and why its agents went', () => {
+    const lost = { to: 'error', cause: 'crash', error: { code: 'thread_lost', message: 'terminated on purpose' } };
+    const view = viewOf(
+      event('supervision.restart', 'nod_1', { supervisor: 'threads', child: 'thread-1' }),
+      event('thread.down', 'nod_1', { thread: 1, reason: 'exited' }),
+      event('agent.transition', 'agt_1', { from: 'idle', ...lost }),
+      event('agent.transition', 'agt_1', { from: 'initializing', to: 'idle' }),
+    );
+    applyAgents(view, [{ ...agent, state: 'idle', thread: 2 }], 900);
+    applyAgents(view, [{ ...agent, state: 'idle', thread: 2 }], 950);
+    expect(view.happenings.map(({ text }) => text)).toEqual([
+      'thread 1 is down (exited)',
+      'the supervisor of threads restarts thread-1',
+      'analyst-1 is down: it was on thread 1',
+      'analyst-1 is back on thread 2',
+    ]);
+  });
+
+  test('says once what the writer was told', () => {
+    const view = viewOf();
+    const first = { from: 'demo-1a2b3c-analyst-1', about: 'analyse-x', text: '3 rows' };
+    applyHeard(view, [first], 1);
+    applyHeard(view, [first, { ...first, about: 'analyse-y' }], 2);
+    expect(view.happenings.map(({ text }) => text)).toEqual([
+      'analyst-1 told the writer of analyse-x: 3 rows',
+      'analyst-1 told the writer of analyse-y: 3 rows',
+    ]);
+    expect(view.heard).toBe(2);
   });
 
   test.each([[{}], [{ progress: null }], [{ progress: { fraction: 'x' } }], [{ progress: { fraction: 9 } }]])(
