@@ -28,7 +28,12 @@ export type EventId = Branded<'event'>;
 export type DeadLetterId = Branded<'deadLetter'>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
-const DIGIT = new Map([...ALPHABET].map((char, value) => [char, BigInt(value)]));
+const HEX = '0123456789abcdef';
+/** Value of a base32 digit by its character code. */
+const DIGITS = Uint8Array.from({ length: 128 }, (_, code) => Math.max(0, ALPHABET.indexOf(String.fromCharCode(code))));
+const DASH = 45;
+const DIGIT_0 = 48;
+const LETTER_A = 97;
 const SUFFIX = /^[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -60,23 +65,41 @@ export function uuidV7(nowMs: number, random: Uint8Array): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** The TypeID of a database uuid, e.g. `agt_01h455vb4pex5vsknk084sn02q`. */
+/** The TypeID of a canonical (lower-case) uuid, e.g. `agt_01h455vb4pex5vsknk084sn02q`. */
 export function fromUuid<Kind extends IdKind>(kind: Kind, uuid: string): Branded<Kind> {
-  let value = BigInt(`0x${uuid.replaceAll('-', '')}`);
+  // 26 digits of 5 bits hold 130: the first digit carries only three. Hex digits are taken from the right, 4 bits each.
   let suffix = '';
-  for (let at = 0; at < 26; at++) {
-    suffix = ALPHABET.charAt(Number(value & 31n)) + suffix;
-    value >>= 5n;
+  let bits = 0;
+  let held = 0;
+  for (let at = uuid.length - 1; at >= 0; at--) {
+    const code = uuid.charCodeAt(at);
+    if (code === DASH) continue;
+    bits |= (code < LETTER_A ? code - DIGIT_0 : code - LETTER_A + 10) << held;
+    held += 4;
+    if (held >= 5) {
+      suffix = ALPHABET.charAt(bits & 31) + suffix;
+      bits >>= 5;
+      held -= 5;
+    }
   }
-  return `${ID_PREFIX[kind]}_${suffix}` as Branded<Kind>;
+  return `${ID_PREFIX[kind]}_${ALPHABET.charAt(bits & 31)}${suffix}` as Branded<Kind>;
 }
 
 /** The database uuid of a TypeID. The id must be well formed: see {@link isId}. */
 export function toUuid(id: string): string {
-  const suffix = id.slice(id.lastIndexOf('_') + 1);
-  let value = 0n;
-  for (const char of suffix) value = (value << 5n) | (DIGIT.get(char) ?? 0n);
-  const hex = value.toString(16).padStart(32, '0');
+  let hex = '';
+  let bits = 0;
+  let held = 0;
+  const start = id.lastIndexOf('_') + 1;
+  for (let at = id.length - 1; at >= start; at--) {
+    bits |= (DIGITS[id.charCodeAt(at)] ?? 0) << held;
+    held += 5;
+    while (held >= 4 && hex.length < 32) {
+      hex = HEX.charAt(bits & 15) + hex;
+      bits >>= 4;
+      held -= 4;
+    }
+  }
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
