@@ -29,12 +29,13 @@ export async function submitAll({ tasks, callers }: TaskLoad, submit: () => Prom
   await Promise.all(Array.from({ length: callers }, loop));
 }
 
-interface PgPool {
+export interface PgPool {
   query(text: string): Promise<{ rows: { n: string }[] }>;
   end(): Promise<void>;
 }
 
-async function countUntil(pool: PgPool, query: string, expected: number): Promise<void> {
+/** Waits until the count of the query's only row is reached. */
+export async function countUntil(pool: PgPool, query: string, expected: number): Promise<void> {
   for (;;) {
     const { rows } = await pool.query(query);
     if (Number(rows[0]?.n) >= expected) return;
