@@ -5,7 +5,7 @@ import { countUntil, graphileTasks, pgBossTasks, submitAll, type TaskLoad } from
 import type { Scenario, Subject } from '../scenario.ts';
 
 const LOAD: TaskLoad = { tasks: 5_000, callers: 64 };
-const AGENTS = 16;
+const AGENTS = 128;
 const INPUT = { answer: 'x'.repeat(180) };
 
 /** Counts the rows of completed tasks, as the peers count theirs. */
@@ -17,6 +17,7 @@ const troupeTasks = (load: TaskLoad): Subject => ({
     const troupe = await createTroupe({ databaseUrl: postgres.url, threads: 2, logLevel: 'error' });
     await Promise.all(Array.from({ length: AGENTS }, () => troupe.agents.spawn('probe')));
     const pool = new pg.Pool({ connectionString: postgres.url, max: 1 });
+    pool.on('error', () => undefined);
     let completed = 0;
     return {
       async once() {
