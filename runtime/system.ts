@@ -161,7 +161,7 @@ class NodeSystem implements TroupeRuntime {
       bus,
       feed,
       ambient,
-      config,
+      config: { ...config, pulsed: true },
       onScheduled: (inMs) => this.#sweeper.soon('promote', inMs),
     });
     const resolver = createCapabilityResolver({ workforce: this.#workforce, agents: store.agents, manifest, clock });
@@ -192,6 +192,7 @@ class NodeSystem implements TroupeRuntime {
       bus,
       ambient,
       pollMs: config.pollMs,
+      pulsed: true,
       draining: () => this.#phase !== 'running',
     });
     this.agents = new AgentService({

@@ -13,6 +13,7 @@ import { createGroupCommit } from './group-commit.ts';
 import { createLeaseStore } from './leases.ts';
 import { migrate } from './migrate.ts';
 import { openPg } from './pg.ts';
+import { createPulse } from './pulse.ts';
 import { createRetention, makePartitions } from './retention.ts';
 import { type StoreDb, sql } from './sql.ts';
 import { createTaskStore } from './tasks.ts';
@@ -72,6 +73,7 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient): Stor
     leases: createLeaseStore(db, node, ambient.log),
     deadLetters: createDeadLetterStore(db, commit, ambient),
     agentTimers: createAgentTimerStore(db, node),
+    pulse: createPulse(db, node),
     ...createRetention(db),
     async ping() {
       await db.query(sql('ping', 'SELECT 1'));

@@ -8,7 +8,7 @@ import type { Store } from '../contracts/store.ts';
 import type { Dispatcher } from '../tasks/dispatcher.ts';
 import type { LeaseKeeper } from '../tasks/lease-keeper.ts';
 import { nodeChores } from '../tasks/node-chores.ts';
-import type { Chore } from '../tasks/sweeper.ts';
+import { type Chore, SAFETY_POLLS } from '../tasks/sweeper.ts';
 import type { WorkflowService } from '../workflows/workflow-service.ts';
 import type { AgentTimers } from './agent-timers.ts';
 
@@ -32,18 +32,20 @@ const RETAIN_MS = 3_600_000;
 export function systemChores(parts: ChoreParts): readonly Chore[] {
   const { store, home, lease, config, feed, timers, workforce } = parts;
   const { pollMs } = config;
+  // The pulse says when these have something to do; this is their pace without it.
+  const pulsed = { everyMs: pollMs * SAFETY_POLLS, retryMs: pollMs };
   const lost = (nodes: readonly string[]): void => {
     for (const node of nodes) feed.notice({ stream: node, type: 'node.lost', tenant: 'default', data: {} });
     void parts.workflows.poll();
   };
   return [
     lease.chore(),
-    ...nodeChores({ ...parts, config, onNodesLost: lost }),
+    ...nodeChores({ ...parts, config, onNodesLost: lost, onRuns: () => void parts.workflows.poll() }),
     { name: 'agent-states', everyMs: OBSERVE_MS, run: () => home.flushObserved() },
-    { name: 'agent-commands', everyMs: pollMs, run: () => home.followCommands() },
-    { name: 'agent-adoption', everyMs: pollMs, run: async () => void (await home.adopt()) },
-    { name: 'agent-timers', everyMs: pollMs, run: () => timers.fire() },
-    { name: 'pinned-queues', everyMs: pollMs, run: () => mentionPinned(store, workforce) },
+    { name: 'agent-commands', ...pulsed, run: () => home.followCommands() },
+    { name: 'agent-adoption', ...pulsed, run: async () => void (await home.adopt()) },
+    { name: 'agent-timers', ...pulsed, run: () => timers.fire() },
+    { name: 'pinned-queues', ...pulsed, run: () => mentionPinned(store, workforce) },
     {
       name: 'retention',
       everyMs: RETAIN_MS,

@@ -11,10 +11,13 @@ import { type AttemptCounters, Attempts, type RunningTask } from './attempts.ts'
 import { Claimer } from './claimer.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { settledWithin } from './pause.ts';
+import { SAFETY_POLLS } from './sweeper.ts';
 
 export interface DispatcherConfig {
   /** How often the store is asked when no hint came. */
   readonly pollMs: number;
+  /** A pulse tells of every queue that holds tasks (see pulse-chore.ts): the store is asked without a hint only at every tenth poll. */
+  readonly pulsed?: boolean;
   /** From the abort of an attempt to its abandon or kill. */
   readonly graceMs: number;
   /** Crashes that make a task dead. */
@@ -232,8 +235,9 @@ export class Dispatcher {
       }),
     );
     let cancel: Dispose = () => {};
+    const pollMs = config.pollMs * (config.pulsed ? SAFETY_POLLS : 1);
     const arm = () => {
-      const everyMs = config.pollMs * (1 - POLL_JITTER + 2 * POLL_JITTER * ambient.random());
+      const everyMs = pollMs * (1 - POLL_JITTER + 2 * POLL_JITTER * ambient.random());
       cancel = ambient.clock.setTimeout(() => {
         arm();
         this.#claimer.poll();

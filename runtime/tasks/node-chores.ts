@@ -7,10 +7,11 @@ import type { Store } from '../contracts/store.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import { errorCode } from './pause.ts';
-import type { Chore } from './sweeper.ts';
+import { pulseChore } from './pulse-chore.ts';
+import { type Chore, SAFETY_POLLS } from './sweeper.ts';
 
 export interface NodeChoreParts {
-  readonly store: Pick<Store, 'node' | 'tasks' | 'leases' | 'workflows'>;
+  readonly store: Pick<Store, 'node' | 'tasks' | 'leases' | 'workflows' | 'pulse'>;
   readonly dispatcher: Dispatcher;
   readonly feed: EventFeed;
   readonly bus: Bus;
@@ -20,19 +21,26 @@ export interface NodeChoreParts {
   readonly config: { readonly pollMs: number; readonly leaseMs: number; readonly poisonAfter: number };
   /** Nodes whose lease ran out; what they owned is free. */
   readonly onNodesLost?: (nodes: readonly NodeId[]) => void;
+  /** A run of this node has mail, or a run has no owner. */
+  readonly onRuns?: () => void;
 }
 
-/** `promote` (see `Sweeper.soon`), `expire`, `sweep-leases`, `lost-claims`, `orphaned-claims`, `fire-timers`. */
+/**
+ * `pulse` at every poll; what it asks for, and seldom by themselves: `promote` (see `Sweeper.soon`), `expire`, `sweep-leases`, `lost-claims`,
+ * `fire-timers`; and `orphaned-claims`, which asks the store only after a failure.
+ */
 export function nodeChores(parts: NodeChoreParts): readonly Chore[] {
   const { pollMs } = parts.config;
+  const everyMs = pollMs * SAFETY_POLLS;
   const { dispatcher } = parts;
   return [
-    { name: 'promote', everyMs: pollMs, atStart: true, run: () => promote(parts) },
-    { name: 'expire', everyMs: pollMs, run: () => expire(parts) },
+    pulseChore(parts),
+    { name: 'promote', everyMs, retryMs: pollMs, atStart: true, run: () => promote(parts) },
+    { name: 'expire', everyMs, retryMs: pollMs, run: () => expire(parts) },
     sweepChore(parts),
-    { name: 'lost-claims', everyMs: pollMs, run: () => dispatcher.checkClaims() },
+    { name: 'lost-claims', everyMs, retryMs: pollMs, run: () => dispatcher.checkClaims() },
     { name: 'orphaned-claims', everyMs: pollMs * 2, run: async () => void (await dispatcher.returnOrphans()) },
-    { name: 'fire-timers', everyMs: pollMs, run: () => fireTimers(parts) },
+    { name: 'fire-timers', everyMs, retryMs: pollMs, run: () => fireTimers(parts) },
   ];
 }
 
@@ -62,7 +70,8 @@ function sweepChore({ store, dispatcher, feed, bus, ambient, lease, config, onNo
   let notBeforeMs = 0;
   return {
     name: 'sweep-leases',
-    everyMs: config.pollMs,
+    everyMs: config.pollMs * SAFETY_POLLS,
+    retryMs: config.pollMs,
     async run() {
       if (ambient.clock.monotonicMs() < notBeforeMs || (lease && lease.state !== 'held')) return;
       const swept = await store.leases.sweep({ poisonAfter: config.poisonAfter }).catch((error: unknown) => {

@@ -5,6 +5,9 @@ import { RuntimeError } from '../contracts/errors.ts';
 import type { Ambient, Dispose } from '../contracts/ports.ts';
 import { errorCode, jitteredBackoffMs, settledWithin } from './pause.ts';
 
+/** Polls between two looks at what the pulse asks for anyway (see pulse-chore.ts). */
+export const SAFETY_POLLS = 10;
+
 export interface Chore {
   /** Unique; what `soon` and the log call it. */
   readonly name: string;
@@ -13,8 +16,11 @@ export interface Chore {
   readonly retryMs?: number;
   /** Whether the first run comes at once instead of after `everyMs`. */
   readonly atStart?: boolean;
-  /** One round. An answer `{ nextInMs: number }` asks for the next round earlier than `everyMs`; any other is ignored. */
-  run(): Promise<unknown>;
+  /**
+   * One round. An answer `{ nextInMs: number }` asks for the next round earlier than `everyMs`; any other is ignored.
+   * `soon` asks for a round of another chore: see {@link Sweeper.soon}.
+   */
+  run(soon: (name: string, inMs?: number) => void): Promise<unknown>;
 }
 
 interface Slot {
@@ -114,7 +120,7 @@ export class Sweeper {
     const { clock } = this.#ambient;
     let nextInMs = chore.everyMs;
     try {
-      const answer = await chore.run();
+      const answer = await chore.run((name, inMs) => this.soon(name, inMs));
       slot.failures = 0;
       nextInMs = Math.min(chore.everyMs, wantedNext(answer) ?? chore.everyMs);
     } catch (error) {

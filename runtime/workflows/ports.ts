@@ -58,4 +58,6 @@ export interface RunLoopParts {
   readonly ambient: Ambient;
   /** How often mail and ownerless runs are looked for when no hint came. */
   readonly pollMs: number;
+  /** A pulse calls `poll` when there is mail or an ownerless run: without it the store is asked only for doubtful runs and at every tenth poll. */
+  readonly pulsed?: boolean;
 }

@@ -17,6 +17,8 @@ const BATCH = 100;
 const READ_TOGETHER = 500;
 const ADOPT_AT_ONCE = 50;
 const LOAD_AT_ONCE = 10;
+/** Polls between two looks at what a pulse tells of anyway. */
+const SAFETY_POLLS = 10;
 
 interface Run {
   readonly coordinator: Coordinator;
@@ -34,6 +36,7 @@ export class RunLoop {
   readonly #working = new Set<Promise<void>>();
   #open = false;
   #reading = false;
+  #ticks = 0;
   #polling: Promise<void> | undefined;
 
   constructor(parts: RunLoopParts, strategies: Strategies) {
@@ -55,7 +58,7 @@ export class RunLoop {
         if (event.type.startsWith('task.') && event.seq !== null && typeof workflowId === 'string')
           this.poke(workflowId as WorkflowId);
       }),
-      ambient.clock.setInterval(() => this.poll(), pollMs),
+      ambient.clock.setInterval(() => this.#tick(), pollMs),
     );
     await this.#loadAll((await store.owned()).map((row) => row.id));
     await this.poll();
@@ -90,6 +93,11 @@ export class RunLoop {
     if (!this.#open || !this.#runs.has(id)) return;
     this.#mail.add(id);
     this.#read();
+  }
+
+  #tick(): void {
+    this.#ticks = (this.#ticks + 1) % SAFETY_POLLS;
+    if (!this.#parts.pulsed || this.#doubtful.size > 0 || this.#ticks === 0) void this.poll();
   }
 
   /** Looks for mail, doubtful runs and ownerless ones. */

@@ -1,0 +1,55 @@
+// The pulse: one statement that says what there is to do for this node. The probes are in the function troupe_pulse of the schema.
+
+import type { Queue } from '../contracts/agent.ts';
+import type { Db, Pulse } from '../contracts/store.ts';
+import { sql } from './sql.ts';
+
+/** Queues of each sort (shared, of single agents) that one pulse names. */
+const MOST_QUEUES = 1_000;
+/** Agent timers that are due later than this are left to a later pulse. */
+const AHEAD_MS = 10_000;
+
+/** What the function answers: what does not apply is absent, so that an idle node's answer is `{}`. */
+interface Answer {
+  readonly promoteInMs?: number;
+  readonly deadlineInMs?: number;
+  readonly queueTimeoutInMs?: number;
+  readonly workflowTimerInMs?: number;
+  readonly agentTimerInMs?: number;
+  readonly queues?: readonly Queue[];
+  readonly running?: number;
+  readonly mail?: true;
+  readonly freeRuns?: true;
+  readonly freeAgents?: true;
+  readonly foreignChanges?: number;
+  readonly sweep?: true;
+}
+
+export const PULSE = 'pulse';
+
+export function createPulse(db: Db, node: string): () => Promise<Pulse> {
+  const statement = sql(PULSE, 'SELECT troupe_pulse($1, $2, $3) AS answer', node, MOST_QUEUES, AHEAD_MS);
+  return async () => {
+    const { rows } = await db.query<{ answer: Answer }>(statement);
+    const answer = rows[0]?.answer ?? {};
+    return {
+      promoteInMs: waitOf(answer.promoteInMs),
+      expireInMs: waitOf(answer.deadlineInMs, answer.queueTimeoutInMs),
+      workflowTimerInMs: waitOf(answer.workflowTimerInMs),
+      agentTimerInMs: waitOf(answer.agentTimerInMs),
+      queues: answer.queues ?? [],
+      running: answer.running ?? 0,
+      mail: answer.mail ?? false,
+      freeRuns: answer.freeRuns ?? false,
+      freeAgents: answer.freeAgents ?? false,
+      foreignChanges: answer.foreignChanges ?? 0,
+      sweep: answer.sweep ?? false,
+    };
+  };
+}
+
+/** The shortest of the waits, never below zero; null when there is none. */
+function waitOf(...waits: readonly (number | undefined)[]): number | null {
+  const known = waits.filter((wait) => wait !== undefined);
+  return known.length === 0 ? null : Math.max(0, Math.ceil(Math.min(...known)));
+}
