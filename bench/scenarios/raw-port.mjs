@@ -39,7 +39,12 @@ function receive(port, packr) {
   let sum = 0;
   port.on('message', (value) => {
     if (value instanceof ArrayBuffer) {
-      for (const message of packr.unpack(new Uint8Array(value))) {
+      const messages = packr.unpack(new Uint8Array(value));
+      if (messages[0].type === 'echo') {
+        postBatch(port, packr, messages);
+        return;
+      }
+      for (const message of messages) {
         count++;
         sum += message.body.n;
       }
@@ -50,6 +55,12 @@ function receive(port, packr) {
       sum = 0;
     } else port.postMessage(value);
   });
+}
+
+function postBatch(port, packr, messages) {
+  const bytes = packr.pack(messages);
+  const exact = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  port.postMessage(exact, [exact]);
 }
 
 async function send(port, packr) {
@@ -71,9 +82,7 @@ async function send(port, packr) {
               n++;
               messages.push({ type: 'inc', id: n, from: 'a', body: { k: 'v', n } });
             }
-            const bytes = packr.pack(messages);
-            const exact = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-            port.postMessage(exact, [exact]);
+            postBatch(port, packr, messages);
           }
         };
         onReply = (value) => {
@@ -83,6 +92,34 @@ async function send(port, packr) {
           else pump();
         };
         pump();
+      }),
+    /** Two batches under way, there and back as bytes; each reply is looked up by its question. */
+    askBatched: ({ times, batch }) =>
+      new Promise((resolve) => {
+        let next = 0;
+        let done = 0;
+        const open = new Map();
+        const post = () => {
+          const messages = [];
+          for (let at = 0; at < batch && next < times; at++) {
+            const n = next++;
+            open.set(n, n);
+            messages.push({ type: 'echo', id: n, from: 'a', body: { k: 'v', n } });
+          }
+          if (messages.length > 0) postBatch(port, packr, messages);
+        };
+        const begin = performance.now();
+        onReply = (value) => {
+          for (const { id, body } of packr.unpack(new Uint8Array(value))) {
+            if (open.get(id) !== body.n) throw new Error('a reply to another question');
+            open.delete(id);
+            done++;
+          }
+          if (done === times) resolve({ count: done, ms: performance.now() - begin });
+          else post();
+        };
+        post();
+        post();
       }),
     /** Objects there and back, `inFlight` at a time. */
     ask: ({ times, inFlight }) =>

@@ -1,5 +1,6 @@
 // Messages from a cell in one thread to a cell in another, against the port alone.
 
+import { comedyTell, nactTell } from '../peers/tell.ts';
 import type { Scenario } from '../scenario.ts';
 import { pair, tellRound } from './puppets.ts';
 import { joined } from './raw-port.mjs';
@@ -33,5 +34,8 @@ export const scenario: Scenario = {
         };
       },
     },
+    nactTell(TIMES),
+    comedyTell(TIMES / 10),
   ],
+  floors: { 'MessagePort, 256 a post, agreed msgpackr records': 0.4, 'comedy (threaded)': 5 },
 };

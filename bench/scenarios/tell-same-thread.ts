@@ -1,5 +1,6 @@
 // Messages between two cells of one thread, against a mailbox written by hand.
 
+import { nactTell } from '../peers/tell.ts';
 import type { Scenario } from '../scenario.ts';
 import { pair, tellRound } from './puppets.ts';
 
@@ -43,5 +44,7 @@ export const scenario: Scenario = {
         close: async () => {},
       }),
     },
+    nactTell(TIMES),
   ],
+  floors: { 'nact (one thread)': 1 },
 };

@@ -1,8 +1,9 @@
-// Where every actor of this node lives, and who waits to learn it.
+// Where every actor of this node lives, and who waits to learn it. An actor whose thread died stays known as lost until its
+// next incarnation is up, it is given up, or the time for that is over: who looks for it meanwhile waits.
 
 import type { AgentState } from '../contracts/agent.ts';
 import type { AgentId } from '../contracts/ids.ts';
-import type { Clock } from '../contracts/ports.ts';
+import type { Clock, Dispose } from '../contracts/ports.ts';
 import type { CellSpec } from '../contracts/wire.ts';
 import type { ThreadHandle } from './thread-handle.ts';
 
@@ -20,6 +21,8 @@ export interface Entry {
   slot: number;
   state: AgentState;
   readonly dedicated: boolean;
+  /** Where the mailbox of its failed predecessor waits for it. */
+  readonly before: Place | null;
 }
 
 export interface Place {
@@ -27,8 +30,13 @@ export interface Place {
   readonly slot: number;
 }
 
+/** Why an actor was not found: there is none, or its next incarnation did not come up in time. */
+export type Unfound = 'actor_not_found' | 'target_lost';
+
 export class Directory {
   readonly #entries = new Map<AgentId, Entry>();
+  /** Lost with their threads, each with what ends its time. */
+  readonly #lost = new Map<AgentId, Dispose>();
   readonly #waiters = new Map<AgentId, Set<() => void>>();
   readonly #clock: Clock;
 
@@ -45,7 +53,37 @@ export class Directory {
   }
 
   set(entry: Entry): void {
+    this.#found(entry.id);
     this.#entries.set(entry.id, entry);
+  }
+
+  /** Removes an entry whose thread has died: for `timeoutMs` at most a new incarnation is expected. */
+  lose(entry: Entry, timeoutMs: number): void {
+    const { id } = entry;
+    if (this.#entries.get(id) !== entry) return;
+    const forget = () => {
+      this.#lost.delete(id);
+      this.changed(id);
+    };
+    this.#found(id);
+    this.#lost.set(id, this.#clock.setTimeout(forget, timeoutMs));
+    this.delete(entry);
+  }
+
+  /** No new incarnation is to be expected: who waits for it hears so. */
+  giveUp(id: AgentId): void {
+    if (!this.#found(id)) return;
+    this.changed(id);
+  }
+
+  #found(id: AgentId): boolean {
+    this.#lost.get(id)?.();
+    return this.#lost.delete(id);
+  }
+
+  /** Ends every wait for a lost actor. */
+  stop(): void {
+    for (const id of [...this.#lost.keys()]) this.giveUp(id);
   }
 
   /** Removes this very entry; one that took its place stays. */
@@ -73,20 +111,20 @@ export class Directory {
   }
 
   /**
-   * Calls back with the place as soon as it is settled, other than `stale`; with undefined when there is no such actor, or
+   * Calls back with the place as soon as it is settled, other than `stale`; with the reason when there is no such actor, or
    * when it has not settled within `timeoutMs`.
    */
   find(
     id: AgentId,
     stale: { readonly thread: number; readonly slot: number } | undefined,
     timeoutMs: number,
-    found: (place: Place | undefined) => void,
+    found: (place: Place | undefined, why: Unfound) => void,
   ): void {
-    const entry = this.#entries.get(id);
+    const lost = this.#lost.has(id);
     const place = this.place(id);
     const left = place && stale && place.thread.id === stale.thread && place.slot === stale.slot;
-    if (!entry || (place && !left)) {
-      found(place);
+    if ((!lost && !this.#entries.has(id)) || (place && !left)) {
+      found(place, 'actor_not_found');
       return;
     }
     const started = this.#clock.monotonicMs();
@@ -95,11 +133,13 @@ export class Directory {
     const cancel = this.#clock.setTimeout(() => {
       waiters.delete(wake);
       if (waiters.size === 0 && this.#waiters.get(id) === waiters) this.#waiters.delete(id);
-      found(undefined);
+      found(undefined, this.#lost.has(id) ? 'target_lost' : 'actor_not_found');
     }, timeoutMs);
     const wake = () => {
       cancel();
-      this.find(id, stale, Math.max(0, timeoutMs - (this.#clock.monotonicMs() - started)), found);
+      // Lost for good: given up, or its time is over.
+      if (lost && !this.#lost.has(id) && !this.#entries.has(id)) found(undefined, 'target_lost');
+      else this.find(id, stale, Math.max(0, timeoutMs - (this.#clock.monotonicMs() - started)), found);
     };
     waiters.add(wake);
   }

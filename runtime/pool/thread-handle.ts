@@ -8,7 +8,7 @@ import { fromWireError, RuntimeError, toWireError, type WireError } from '../con
 import type { AgentId } from '../contracts/ids.ts';
 import type { Clock, Dispose } from '../contracts/ports.ts';
 import type { ControlOp, Death, HostControl, HostInit } from '../transport/control.ts';
-import { LIFE_WORDS } from '../transport/frames.ts';
+import { LIFE_WORDS, METERS } from '../transport/frames.ts';
 import type { Link } from '../transport/link.ts';
 import { portable } from '../transport/plain.ts';
 
@@ -41,6 +41,10 @@ export class ThreadHandle<Resident> {
   readonly id: number;
   readonly dedicatedTo: AgentId | undefined;
   readonly life = new Int32Array(new SharedArrayBuffer(LIFE_WORDS * 4));
+  /** Messages that wait in each mailbox, by its meter; written by the thread. */
+  readonly depths = new Int32Array(new SharedArrayBuffer(METERS * 4));
+  /** Whose mailbox a meter shows; a meter that is free shows 0. */
+  readonly meters = new Map<number, AgentId>();
   readonly abort = new AbortController();
   /** Cells by their slot. */
   readonly slots = new Map<number, Resident>();
@@ -75,7 +79,8 @@ export class ThreadHandle<Resident> {
     this.#controlPort = control.port1;
     this.#control = wrap<HostControl>(nodeEndpoint(control.port1));
     const life = this.life.buffer as SharedArrayBuffer;
-    this.init = { thread: id, node, data: data.port2, control: control.port2, life, beatMs, graceMs };
+    const depths = this.depths.buffer as SharedArrayBuffer;
+    this.init = { thread: id, node, data: data.port2, control: control.port2, life, depths, beatMs, graceMs };
   }
 
   get up(): boolean {
@@ -84,6 +89,14 @@ export class ThreadHandle<Resident> {
 
   get load(): number {
     return this.slots.size + this.placing;
+  }
+
+  /** Mailboxes that are not empty. */
+  mail(): { readonly id: AgentId; readonly count: number }[] {
+    return [...this.meters].flatMap(([meter, id]) => {
+      const count = Atomics.load(this.depths, meter);
+      return count > 0 ? [{ id, count }] : [];
+    });
   }
 
   /**

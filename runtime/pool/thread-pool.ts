@@ -18,6 +18,7 @@ import type {
   PoolNotice,
   ThreadStats,
 } from '../contracts/wire.ts';
+import type { Residence } from '../transport/control.ts';
 import type { Envelope } from '../transport/envelope.ts';
 import {
   ABANDON,
@@ -28,6 +29,7 @@ import {
   NOTICES,
   ON_STACK,
   OUTCOME,
+  OVERDUE,
   PEER_DOWN,
   REQUEST,
   RESOLVE,
@@ -42,6 +44,7 @@ import { Peer, type PeerOwner, type Route } from '../transport/peer.ts';
 import { portable } from '../transport/plain.ts';
 import { Wheel } from '../transport/wheel.ts';
 import { Directory, type Entry, type Thread } from './directory.ts';
+import { lostMail } from './lost-mail.ts';
 import { type RunningTask, TaskTable } from './task-table.ts';
 import { type DownReason, ThreadHandle } from './thread-handle.ts';
 import { judge, type Liveness, Pulse } from './watchdog.ts';
@@ -150,6 +153,7 @@ class Pool implements ThreadPool, PeerOwner {
     this.#watching?.();
     for (const cancel of this.#timers) cancel();
     for (const wake of [...this.#upWaiters]) wake();
+    this.#directory.stop();
     const handles = [...this.#threads.values()].map((seat) => seat.handle);
     await Promise.all(handles.map((handle) => this.#endHost(handle)));
     this.#peer.stop();
@@ -223,12 +227,13 @@ class Pool implements ThreadPool, PeerOwner {
     const onStack = handle.slots.get(handle.life[ON_STACK] ?? 0);
     const busy = new Set(running.map(({ entry }) => entry.id));
     if (onStack && reason !== 'drained') busy.add(onStack.id);
+    const mail = handle.mail();
     const cells = [...handle.slots.values()].filter((entry) => entry.phase === 'up' || entry.phase === 'moving');
     const lost = error ?? wireError('thread_lost', `thread ${handle.id} has ended`);
     const culprit = this.#culprit(handle, reason, running);
     const calm = handle.upAtMs > 0 && now - handle.upAtMs > CALM_MS;
     const expected = reason === 'drained' && (handle.state === 'retiring' || this.#stopping);
-    for (const entry of [...handle.slots.values()]) this.#directory.delete(entry);
+    for (const entry of [...handle.slots.values()]) this.#lose(entry);
     handle.close();
     for (const { handle: other } of this.#threads.values()) other.link?.control([PEER_DOWN, handle.id]);
     this.#tasks.lose(handle, lost, culprit, now);
@@ -241,12 +246,20 @@ class Pool implements ThreadPool, PeerOwner {
       busy: [...busy],
       detectedAfterMs: Math.round(seat.pulse.silentMs(now)),
     });
+    for (const { id, count } of mail)
+      this.deadLetter(lostMail(this.#options.node, handle.id, id, count, this.#ambient.clock.nowMs()));
     for (const { id, spec } of cells) {
       this.#emit({ type: 'cell.lost', id, incarnation: spec.incarnation, error: lost, busy: busy.has(id) });
     }
     if (expected || handle.dedicatedTo || this.#stopping) return;
     this.#failures = calm ? 0 : this.#failures + 1;
     this.#replaceLater();
+  }
+
+  /** Its thread is gone. Unless the whole pool ends, its supervisor is given the time of a spawn to start it anew. */
+  #lose(entry: Entry): void {
+    if (this.#stopping) this.#directory.delete(entry);
+    else this.#directory.lose(entry, this.#options.spawnTimeoutMs);
   }
 
   /** Always through a timer: a thread that dies at once would otherwise be replaced in a loop without end. */
@@ -335,12 +348,26 @@ class Pool implements ThreadPool, PeerOwner {
         stuckKillMs,
       });
       seat.liveness = verdict.liveness;
+      // After a pause of this loop the outcomes are still to be read.
+      if (pausedMs === 0) for (const task of running) if (now > task.dueAtMs + stuckAfterMs) this.#overdue(task, now);
       if (verdict.liveness === 'stuck' && !pulse.told) this.#tellStuck(seat, running, pulse.motionlessMs(now));
       if (verdict.kill) {
         const message = `the loop of thread ${handle.id} was blocked for ${Math.round(pulse.motionlessMs(now))} ms`;
         this.#kill(handle, 'stuck', wireError('thread_stuck', message));
       }
     }
+  }
+
+  /**
+   * The loop may well turn, yet no outcome came: not at the time limit, not after the grace, nor for as long as a thread may
+   * stand still. The attempt is lost, and its cell fails so that a clean one can start.
+   */
+  #overdue(running: RunningTask, now: number): void {
+    const { task, thread, entry, key, startedAtMs } = running;
+    const message = `the task ${task.taskId} had no outcome long after its time limit of ${task.timeoutMs} ms`;
+    const error = wireError('agent_crashed', message, { taskId: task.taskId });
+    thread.link?.control([OVERDUE, entry.slot, key, error]);
+    running.settle({ type: 'lost', error, culprit: true, runMs: now - startedAtMs });
   }
 
   #tellStuck({ handle, pulse }: Seat, running: readonly RunningTask[], sinceMs: number): void {
@@ -376,7 +403,9 @@ class Pool implements ThreadPool, PeerOwner {
     }
     const inPlace = former?.thread?.up === true && !this.#retiring(former.thread);
     const wanted = place.thread ?? (inPlace ? former?.thread?.id : undefined);
-    if (former) this.#leave(former, inPlace && wanted === former.thread?.id);
+    const stays = inPlace && wanted === former?.thread?.id;
+    const before = stays && former?.thread ? { thread: former.thread, slot: former.slot } : null;
+    if (former) this.#leave(former, stays);
     const entry: Entry = {
       id: spec.id,
       spec,
@@ -385,6 +414,7 @@ class Pool implements ThreadPool, PeerOwner {
       slot: 0,
       state: 'created',
       dedicated: place.dedicated,
+      before,
     };
     this.#directory.set(entry);
     const thread = await this.#launch(entry, wanted);
@@ -421,15 +451,17 @@ class Pool implements ThreadPool, PeerOwner {
       try {
         // The entry is settled in the turn of the answer: what the cell tells next finds it in place.
         await chosen.order({ op: 'spawn', spec: entry.spec }, { timeoutMs: left(), late }, (slot) =>
-          this.#settleEntry(entry, chosen, slot as number),
+          this.#settleEntry(entry, chosen, slot as Residence),
         );
       } finally {
         chosen.placing--;
       }
       return chosen.id;
     } catch (error) {
-      this.#directory.delete(entry);
-      if (handle?.up && error instanceof RuntimeError && error.code === 'spawn_timeout') {
+      const code = error instanceof RuntimeError ? error.code : undefined;
+      if (code === 'thread_lost') this.#lose(entry);
+      else if (code === 'spawn_timeout' || !this.#failBack(entry)) this.#directory.delete(entry);
+      if (handle?.up && code === 'spawn_timeout') {
         this.#order(handle, { op: 'stop', id: entry.id, mode: 'stop', timeoutMs: 0, moving: false }, 1_000).catch(
           () => {},
         );
@@ -439,7 +471,19 @@ class Pool implements ThreadPool, PeerOwner {
     }
   }
 
-  #settleEntry(entry: Entry, handle: Thread, slot: number): void {
+  /** A restart in place that did not come up: the mailbox waits on for the next one. False when there is none. */
+  #failBack(entry: Entry): boolean {
+    const { id, before } = entry;
+    if (!before?.thread.up || this.#directory.get(id) !== entry) return false;
+    entry.phase = 'failed';
+    entry.thread = before.thread;
+    entry.slot = before.slot;
+    before.thread.slots.set(before.slot, entry);
+    this.#directory.changed(id);
+    return true;
+  }
+
+  #settleEntry(entry: Entry, handle: Thread, { slot, meter }: Residence): void {
     if (this.#directory.get(entry.id) !== entry) {
       // Stopped or timed out meanwhile.
       this.#order(handle, { op: 'stop', id: entry.id, mode: 'stop', timeoutMs: 0, moving: false }, 1_000).catch(
@@ -451,6 +495,7 @@ class Pool implements ThreadPool, PeerOwner {
     entry.slot = slot;
     entry.phase = 'up';
     handle.slots.set(slot, entry);
+    if (meter > 0) handle.meters.set(meter, entry.id);
     this.#directory.changed(entry.id);
   }
 
@@ -485,7 +530,10 @@ class Pool implements ThreadPool, PeerOwner {
 
   async stopCell(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
     const entry = this.#directory.get(id);
-    if (!entry) return;
+    if (!entry) {
+      this.#directory.giveUp(id);
+      return;
+    }
     if (entry.phase === 'starting' || entry.phase === 'moving') {
       await new Promise<void>((resolve) => this.#directory.find(id, undefined, timeoutMs, () => resolve()));
       if (this.#directory.get(id) !== entry) return;
@@ -618,7 +666,7 @@ class Pool implements ThreadPool, PeerOwner {
 
   resolve(id: AgentId, stale: Route | undefined): void {
     const left = stale && { thread: stale.link.peer, slot: stale.slot };
-    this.#directory.find(id, left, this.#options.spawnTimeoutMs, () => this.#peer.resolved(id));
+    this.#directory.find(id, left, this.#options.spawnTimeoutMs, (_place, why) => this.#peer.resolved(id, why));
   }
 
   operation(link: Link, flat: readonly unknown[], at: number): void {
@@ -662,10 +710,10 @@ class Pool implements ThreadPool, PeerOwner {
     id: AgentId,
     stale: { readonly thread: number; readonly slot: number },
   ): void {
-    this.#directory.find(id, stale, this.#options.spawnTimeoutMs, (place) => {
+    this.#directory.find(id, stale, this.#options.spawnTimeoutMs, (place, why) => {
       if (!asker.link?.open) return;
       if (place && place.thread !== asker) this.#join(asker, place.thread);
-      this.#peer.reply(correlation, asker.link, place ? { thread: place.thread.id, slot: place.slot } : null);
+      this.#peer.reply(correlation, asker.link, place ? { thread: place.thread.id, slot: place.slot } : why);
     });
   }
 
@@ -789,7 +837,7 @@ class Pool implements ThreadPool, PeerOwner {
         this.#emit(notice);
         // A handler it gave up on may still run there; its thread has no other purpose.
         if (handle.dedicatedTo && this.#directory.get(notice.id) === entry) {
-          this.#directory.delete(entry);
+          this.#lose(entry);
           this.#kill(handle, 'drained', notice.error);
         }
         return;

@@ -36,6 +36,8 @@ export class Cell {
   readonly waiting: Queue<Envelope>;
   /** Links whose senders hold messages back for this cell, with the messages granted and not yet here. */
   readonly pausedLinks: Map<Link, number>;
+  /** Shows main how much waits here. */
+  readonly meter: number;
   readonly scope: Scope;
   readonly startedAtMs: number;
   phase: CellPhase = 'starting';
@@ -63,9 +65,10 @@ export class Cell {
   readonly #delivery = new Float64Array(SAMPLES);
   #sampled = 0;
 
-  constructor(spec: CellSpec, slot: number, startedAtMs: number, predecessor: Cell | undefined) {
+  constructor(spec: CellSpec, slot: number, meter: number, startedAtMs: number, predecessor: Cell | undefined) {
     this.spec = spec;
     this.slot = slot;
+    this.meter = meter;
     this.startedAtMs = startedAtMs;
     this.scope = { cell: this, task: 0 };
     this.mailbox = predecessor?.mailbox ?? new Mailbox(spec.mailbox);
@@ -84,6 +87,11 @@ export class Cell {
     return (this.phase === 'active' || this.phase === 'draining') && !this.busy && this.state !== 'paused';
   }
 
+  /** Messages not handed to its behaviour yet. */
+  get depth(): number {
+    return this.mailbox.length + this.waiting.length;
+  }
+
   quiet(): void {
     if (this.quietWatchers.size > 0) for (const watcher of [...this.quietWatchers]) watcher();
   }
@@ -100,7 +108,7 @@ export class Cell {
       id: this.spec.id,
       incarnation: this.spec.incarnation,
       state: this.behavior?.state() ?? this.state,
-      mailbox: this.mailbox.length + this.waiting.length,
+      mailbox: this.depth,
       received: this.received,
       sent: this.sent,
       replied: this.replied,

@@ -15,9 +15,10 @@ import { Host, type HostEnv } from './host.ts';
 /** The host task. Resolves after `end`; a fatal exception ends the thread with that error. */
 export async function host(init: HostInit<MessagePort>): Promise<void> {
   const life = new Int32Array(init.life);
+  const depths = new Int32Array(init.depths);
   const env = createEnv();
   const { thread, node, graceMs } = init;
-  const running = new Host({ thread, node, graceMs, life }, env, init.data as DataPort);
+  const running = new Host({ thread, node, graceMs, life, depths }, env, init.data as DataPort);
   const onUncaught = (thrown: unknown) => {
     if (running.uncaught(thrown)) return;
     // Nobody's: the thread ends with this very error, which main gets as the end of the host task.

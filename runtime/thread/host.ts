@@ -27,6 +27,7 @@ import {
   NOTICES,
   ON_STACK,
   OUTCOME,
+  OVERDUE,
   PAUSE,
   PEER_DOWN,
   PROGRESS,
@@ -44,6 +45,7 @@ import { Queue } from '../transport/queue.ts';
 import { Wheel, type WheelClock } from '../transport/wheel.ts';
 import { Cell, type Scope } from './cell.ts';
 import { crashedError, createCellContext } from './cell-context.ts';
+import { Meters } from './meters.ts';
 import { OutgoingNotices } from './outgoing-notices.ts';
 import { type LoadModule, Registry } from './registry.ts';
 import { TaskRuns } from './task-runs.ts';
@@ -71,6 +73,7 @@ export interface HostOptions {
   readonly node: string;
   readonly graceMs: number;
   readonly life: Int32Array;
+  readonly depths: Int32Array;
 }
 
 /** Messages one cell handles before the next has its turn. */
@@ -91,6 +94,7 @@ export class Host implements PeerOwner {
   readonly main: Link;
   readonly notices: OutgoingNotices;
   readonly #life: Int32Array;
+  readonly #meters: Meters;
   readonly #wheel: Wheel;
   readonly #registry: Registry;
   readonly #tasks: TaskRuns;
@@ -109,13 +113,14 @@ export class Host implements PeerOwner {
   #spent = 0;
   #confirmations: NonNullable<Envelope['confirm']>[] = [];
 
-  constructor({ thread, node, graceMs, life }: HostOptions, env: HostEnv, main: DataPort) {
+  constructor({ thread, node, graceMs, life, depths }: HostOptions, env: HostEnv, main: DataPort) {
     this.thread = thread;
     this.node = node;
     this.label = `${node}.${thread}`;
     this.env = env;
     this.graceMs = graceMs;
     this.#life = life;
+    this.#meters = new Meters(depths);
     this.#wheel = new Wheel(env.clock);
     this.#registry = new Registry(env.load);
     this.peer = new Peer(this, this.#wheel, env.turn);
@@ -203,7 +208,9 @@ export class Host implements PeerOwner {
       this.#reject(call, wireError('internal', `${spec.id} lives in thread ${this.thread} already`));
       return;
     }
-    const cell = new Cell(spec, present?.slot ?? ++this.#nextSlot, this.env.clock.monotonicMs(), present);
+    const slot = present?.slot ?? ++this.#nextSlot;
+    const meter = present?.meter ?? this.#meters.take();
+    const cell = new Cell(spec, slot, meter, this.env.clock.monotonicMs(), present);
     if (present) present.phase = 'ended';
     this.#cells.set(spec.id, cell);
     this.#slots.set(cell.slot, cell);
@@ -243,7 +250,7 @@ export class Host implements PeerOwner {
       return;
     }
     cell.phase = 'active';
-    this.#settle(call, cell.slot);
+    this.#settle(call, { slot: cell.slot, meter: cell.meter });
     if (cell.mailbox.length > 0) this.#schedule(cell);
   }
 
@@ -364,7 +371,10 @@ export class Host implements PeerOwner {
       if (cell.waiting.length >= cell.mailbox.capacity) {
         cell.refused++;
         this.peer.refuse(envelope, 'backpressure');
-      } else cell.waiting.push(envelope);
+      } else {
+        cell.waiting.push(envelope);
+        this.#meters.show(cell.meter, cell.depth);
+      }
       return true;
     }
     const message = new Delivered(this.peer.here, this.peer.nextSequence(), from, type, body, meta, correlation);
@@ -448,6 +458,7 @@ export class Host implements PeerOwner {
 
   /** A frame has been worked off: what it caused on this thread goes on at once. */
   #schedule(cell: Cell): void {
+    this.#meters.show(cell.meter, cell.depth);
     this.#requeue(cell);
     if (this.#runScheduled || (this.#ready.length === 0 && this.#confirmations.length === 0)) return;
     this.#scheduleRun();
@@ -474,6 +485,7 @@ export class Host implements PeerOwner {
         const message = cell.mailbox.shift();
         if (!message) break;
         this.#spent++;
+        this.#meters.show(cell.meter, cell.depth);
         this.#handle(cell, message);
       }
       if (cell.pausedLinks.size > 0 || cell.waiting.length > 0) this.#makeRoom(cell);
@@ -716,7 +728,10 @@ export class Host implements PeerOwner {
   #remove(cell: Cell): void {
     cell.phase = 'ended';
     if (this.#cells.get(cell.spec.id) === cell) this.#cells.delete(cell.spec.id);
-    if (this.#slots.get(cell.slot) === cell) this.#slots.delete(cell.slot);
+    if (this.#slots.get(cell.slot) === cell) {
+      this.#slots.delete(cell.slot);
+      this.#meters.release(cell.meter);
+    }
     for (const link of this.peer.links.values()) link.forget(cell.slot, [FORGET, cell.slot]);
     for (const link of cell.pausedLinks.keys()) link.control([GRANT, cell.slot, Number.MAX_SAFE_INTEGER]);
   }
@@ -729,20 +744,31 @@ export class Host implements PeerOwner {
 
   resolve(id: AgentId, stale: Route | undefined): void {
     if (stale) this.#routes.delete(id);
-    const staleThread = stale?.link.peer ?? -1;
+    this.#resolve(id, stale?.link.peer ?? -1, stale?.slot ?? 0);
+  }
+
+  #resolve(id: AgentId, staleThread: number, staleSlot: number): void {
     this.peer.asks
       .open({ to: 'main', type: 'resolve' }, RESOLVE_TIMEOUT_MS, undefined, (correlation) => {
         this.peer.asks.sentTo(correlation, 0);
-        this.main.control([RESOLVE, correlation, id, staleThread, stale?.slot ?? 0]);
+        this.main.control([RESOLVE, correlation, id, staleThread, staleSlot]);
       })
       .then(
         (answer) => {
-          const place = answer as { readonly thread: number; readonly slot: number } | null;
-          const link = place && place.thread !== this.thread ? this.peer.links.get(place.thread) : undefined;
-          if (place && link) this.#remember(id, { link, slot: place.slot });
-          this.peer.resolved(id);
+          if (typeof answer === 'string') {
+            this.peer.resolved(id, answer as DeadLetterReason);
+            return;
+          }
+          const { thread, slot } = answer as { readonly thread: number; readonly slot: number };
+          const link = thread === this.thread ? undefined : this.peer.links.get(thread);
+          // The way to it is gone: its thread has died and main does not know yet. Its next place is told when it has one.
+          if (!link && thread !== this.thread) this.#resolve(id, thread, slot);
+          else {
+            if (link) this.#remember(id, { link, slot });
+            this.peer.resolved(id);
+          }
         },
-        () => this.peer.resolved(id),
+        () => this.peer.resolved(id, 'target_lost'),
       );
   }
 
@@ -772,6 +798,12 @@ export class Host implements PeerOwner {
       case ABANDON:
         this.peer.reply(flat[at + 2] as number, link, this.#tasks.abandon(flat[at + 1] as number));
         break;
+      case OVERDUE: {
+        const cell = this.#slots.get(flat[at + 1] as number);
+        this.#tasks.abandon(flat[at + 2] as number);
+        if (cell) this.fail(cell, flat[at + 3] as WireError);
+        break;
+      }
       case UNROUTE: {
         // A route with messages under way stays: they come back, and are sent on in order.
         const id = flat[at + 1] as AgentId;

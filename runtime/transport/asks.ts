@@ -91,6 +91,11 @@ export class Asks {
     });
   }
 
+  /** Whether somebody still waits for the reply. */
+  waits(correlation: number): boolean {
+    return this.#pending.has(correlation);
+  }
+
   /** Notes which peer the question went to, so that it fails at once when the peer dies. */
   sentTo(correlation: number, peer: number): void {
     const pending = this.#pending.get(correlation);

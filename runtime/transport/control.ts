@@ -19,6 +19,12 @@ export type ControlOp =
   | { readonly op: 'snapshot'; readonly call: number; readonly id: AgentId }
   | { readonly op: 'stats'; readonly call: number };
 
+/** What a spawn answers: the slot of the cell, and the meter of its mailbox (0: it has none). */
+export interface Residence {
+  readonly slot: number;
+  readonly meter: number;
+}
+
 export type Death = 'exit' | 'throw' | 'spin' | 'oom';
 
 /** What a thread exposes over comlink. */
@@ -37,6 +43,7 @@ export interface HostInit<Port> {
   readonly data: Port;
   readonly control: Port;
   readonly life: SharedArrayBuffer;
+  readonly depths: SharedArrayBuffer;
   readonly beatMs: number;
   readonly graceMs: number;
 }

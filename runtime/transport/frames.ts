@@ -23,7 +23,7 @@ export const PAUSE = 9;
 export const GRANT = 10;
 /** slot: none is held any more */
 export const UNPAUSED = 11;
-/** correlation, id, staleThread, staleSlot: where does this actor live? Thread to main */
+/** correlation, id, staleThread, staleSlot: where does this actor live? Answered with the place, or with why there is none. Thread to main */
 export const RESOLVE = 12;
 /** correlation, slot, request: `CellContext.request`. Thread to main */
 export const REQUEST = 13;
@@ -43,9 +43,11 @@ export const ABANDON = 19;
 export const UNROUTE = 20;
 /** thread: it is dead. Main to thread */
 export const PEER_DOWN = 21;
+/** slot, key, error: the attempt has no outcome and is lost; fail its cell. Main to thread */
+export const OVERDUE = 22;
 
 /** Fields that follow each operation. */
-export const ARITY: readonly number[] = [0, 4, 5, 7, 2, 2, 2, 2, 1, 1, 2, 1, 4, 3, 1, 3, 2, 3, 1, 2, 2, 1];
+export const ARITY: readonly number[] = [0, 4, 5, 7, 2, 2, 2, 2, 1, 1, 2, 1, 4, 3, 1, 3, 2, 3, 1, 2, 2, 1, 3];
 
 /** Why a receiver did not take a message. `gone`: the slot is not there any more; the sender asks for the new one. */
 export const NACK_REASONS = ['gone', 'mailbox_full', 'dropped_new', 'actor_stopped'] as const;
@@ -70,3 +72,9 @@ export const CELLS = 6;
 export const HEAP_KB = 7;
 export const UTILIZATION_PERMILLE = 8;
 export const LIFE_WORDS = 16;
+
+/**
+ * Meters of a thread: words of shared memory that show how many messages wait in a mailbox, so that they can be counted when
+ * the thread dies. Word 0 is nobody's. Mailboxes beyond that many have none and are lost uncounted.
+ */
+export const METERS = 65_536;

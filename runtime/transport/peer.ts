@@ -190,6 +190,8 @@ export class Peer implements LinkEvents {
     this.#resolving.delete(id);
     this.#lookingUp -= Math.min(this.#lookingUp, resolving.waiting.length);
     for (const envelope of [...resolving.returned, ...resolving.waiting.drain()]) {
+      // Its asker was told that the time is over; who waited for the way does not act on it now.
+      if (envelope.correlation > 0 && !this.asks.waits(envelope.correlation)) continue;
       if (envelope.hops > MAX_HOPS) this.refuse(envelope, 'hop_limit');
       else if (!this.#owner.deliverLocally(envelope)) {
         const route = this.#owner.route(id);

@@ -12,6 +12,7 @@ const entry = (phase: EntryPhase, place?: Thread, slot = 1): Entry => ({
   slot,
   state: 'idle',
   dedicated: false,
+  before: null,
 });
 
 function rig() {
@@ -27,8 +28,8 @@ function rig() {
   });
   const found: unknown[] = [];
   const find = (stale?: { thread: number; slot: number }) =>
-    directory.find(actorId('a'), stale, 100, (place) =>
-      found.push(place ? `${place.thread.id}/${place.slot}` : 'nobody'),
+    directory.find(actorId('a'), stale, 100, (place, why) =>
+      found.push(place ? `${place.thread.id}/${place.slot}` : why),
     );
   return { directory, found, find, late };
 }
@@ -38,7 +39,7 @@ test('an unknown actor is told at once, a settled one too', () => {
   find();
   directory.set(entry('up', thread(2), 5));
   find();
-  expect(found).toEqual(['nobody', '2/5']);
+  expect(found).toEqual(['actor_not_found', '2/5']);
 });
 
 test('who asks while it starts or moves hears when it is settled', () => {
@@ -60,7 +61,7 @@ test('who found it gone from the place on record waits for a new one, not for ev
   find({ thread: 2, slot: 5 });
   expect(found).toEqual([]);
   for (const fn of [...late]) fn();
-  expect(found).toEqual(['nobody']);
+  expect(found).toEqual(['actor_not_found']);
 });
 
 test('a former entry does not remove its successor', () => {
@@ -70,4 +71,41 @@ test('a former entry does not remove its successor', () => {
   directory.set(entry('up', thread(2)));
   expect(directory.delete(former)).toBe(false);
   expect(directory.place(actorId('a'))?.thread.id).toBe(2);
+});
+
+test('who looks for an actor that was lost waits for its next incarnation', () => {
+  const { directory, found, find, late } = rig();
+  const lost = entry('up', thread(1));
+  directory.set(lost);
+  directory.lose(lost, 1_000);
+  find();
+  const next = entry('starting');
+  directory.set(next);
+  expect(found).toEqual([]);
+  next.phase = 'up';
+  next.thread = thread(2);
+  directory.changed(next.id);
+  expect(found).toEqual(['2/1']);
+  expect(late).toEqual([]);
+});
+
+test.each([
+  { name: 'is given up', end: (directory: Directory) => directory.giveUp(actorId('a')) },
+  {
+    name: 'was expected too long',
+    end: (_: Directory, late: (() => void)[]) => late[0]?.(),
+  },
+  {
+    name: 'was waited for too long',
+    end: (_: Directory, late: (() => void)[]) => late[1]?.(),
+  },
+])('a lost actor that $name is told as lost', ({ end }) => {
+  const { directory, found, find, late } = rig();
+  const lost = entry('up', thread(1));
+  directory.set(lost);
+  directory.lose(lost, 1_000);
+  find();
+  expect(found).toEqual([]);
+  end(directory, late);
+  expect(found).toEqual(['target_lost']);
 });

@@ -45,6 +45,23 @@ test('an attempt deaf to its abort ends timed_out after the grace, and its cell 
   expect(await rig.report(b)).toMatchObject({ count: 0 });
 });
 
+test('an attempt whose thread keeps no time is lost by the clock of main, and its cell fails', async () => {
+  rig = await startPool({ threads: 1, stuckAfterMs: 200 });
+  const a = await rig.puppet('a');
+  const b = await rig.puppet('b');
+  await rig.pool.tell(b, 'no-timers', null);
+  await rig.pool.ask(b, 'echo', 1, { timeoutMs: 5_000 });
+  expect(await rig.pool.runTask(a, assignment('test.deaf', {}, 50))).toMatchObject({
+    type: 'lost',
+    culprit: true,
+    error: { code: 'agent_crashed' },
+  });
+  await rig.until(() => rig.of('cell.failed').length === 1, 'failed');
+  expect(rig.of('cell.failed')).toMatchObject([{ id: a }]);
+  expect(rig.of('thread.down')).toEqual([]);
+  expect(await rig.report(b)).toMatchObject({ count: 0 });
+});
+
 test.each(['test.spin', 'test.spin-now'])(
   '%s: the thread is killed, only the task that did it is its culprit',
   async (capability) => {

@@ -151,6 +151,10 @@ class Puppet implements CellBehavior {
         return cell.done({ count: this.#count });
       case 'exit':
         process.exit(3);
+        break;
+      case 'no-timers':
+        // The loop turns on, yet nothing that waits for a time ever happens in this thread again.
+        globalThis.setTimeout = (() => ({})) as unknown as typeof setTimeout;
     }
   }
 
