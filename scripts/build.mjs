@@ -2,7 +2,7 @@
 // `node scripts/build.mjs bench` compiles the same with bench/ and test/kit/ into .bench/: what is measured is what is shipped.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,10 +14,25 @@ const out = join(root, bench ? '.bench' : 'dist');
 const folders = ['runtime', 'actors', 'http', 'patterns', ...(bench ? ['bench', 'test/kit'] : [])];
 
 run(tsc, '-p', join(root, bench ? 'tsconfig.bench.json' : 'tsconfig.build.json'));
+for (const folder of folders) if (existsSync(join(out, folder))) prune(join(root, folder), join(out, folder));
 for (const folder of folders) if (existsSync(join(root, folder))) copyAssets(join(root, folder), join(out, folder));
 if (bench) for (const file of ['package.json', 'data']) cpSync(join(root, file), join(out, file), { recursive: true });
 else chmodSync(join(out, 'http/cli.js'), 0o755);
 run(join(out, 'runtime/store/prepare.js'));
+
+/** What was compiled from a source that is gone would be packed and, among agents, loaded. */
+function prune(from, to) {
+  for (const entry of readdirSync(to, { withFileTypes: true })) {
+    const source = join(from, entry.name);
+    if (entry.isDirectory()) {
+      if (existsSync(source)) prune(source, join(to, entry.name));
+      else rmSync(join(to, entry.name), { recursive: true });
+      continue;
+    }
+    const compiled = /^(.*?)(\.d\.ts|\.js|\.js\.map)$/.exec(source);
+    if (compiled && !existsSync(`${compiled[1]}.ts`) && !existsSync(source)) rmSync(join(to, entry.name));
+  }
+}
 
 function copyAssets(from, to) {
   for (const name of readdirSync(from)) {
