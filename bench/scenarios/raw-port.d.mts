@@ -1,6 +1,6 @@
 export function joined(): Promise<{
   run(order: {
-    readonly type: 'tell' | 'ask';
+    readonly type: 'tell' | 'ask' | 'askBatched';
     readonly times: number;
     readonly batch?: number;
     readonly inFlight?: number;
