@@ -61,6 +61,7 @@ export interface SystemOptions {
 
 const SPAWN_TIMEOUT_MS = 10_000;
 const STUCK_KILL_MS = 30_000;
+const SETTLE_LOOK_MS = 5;
 
 /**
  * Opens the store, takes the lease, starts threads, agents and work, and takes up what a former incarnation left.
@@ -152,12 +153,28 @@ class NodeSystem implements TroupeRuntime {
       ambient,
     );
     const tree = agentTree(this.#tree);
-    this.#home = new AgentHome({ store, tree, pool: this.#pool, workforce: this.#workforce, manifest, node, ambient });
+    this.#home = new AgentHome({
+      store,
+      tree,
+      pool: this.#pool,
+      workforce: this.#workforce,
+      manifest,
+      node,
+      ambient,
+      settled: (id) => this.#settled(id),
+    });
     this.#dispatcher = new Dispatcher({
       store: store.tasks,
       events: store.events,
       workforce: this.#workforce,
-      runner: this.#pool,
+      runner: {
+        runTask: async (agent, task) => {
+          const outcome = await this.#pool.runTask(agent, task);
+          if (outcome.type === 'completed' && outcome.snapshot !== undefined) this.#home.markSaved(agent);
+          return outcome;
+        },
+        cancelTask: (taskId, fence, graceMs) => this.#pool.cancelTask(taskId, fence, graceMs),
+      },
       bus,
       feed,
       ambient,
@@ -388,6 +405,14 @@ class NodeSystem implements TroupeRuntime {
         return store.deadLetters.list({ tenant: call.tenant, ...filter, limit: filter.limit ?? 50 });
       },
     };
+  }
+
+  /** Waits until nothing of this agent is being settled; what runs there when it is lost settles as lost. */
+  async #settled(id: AgentId): Promise<void> {
+    const { clock } = this.#foundation.ambient;
+    while (this.#phase !== 'stopped' && this.#dispatcher.runningOn(id).length > 0) {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, SETTLE_LOOK_MS));
+    }
   }
 
   /** Queued tasks that a free slot of this node could take. */

@@ -31,6 +31,8 @@ export interface AgentHomeOptions {
   readonly manifest: Manifest;
   readonly node: NodeId;
   readonly ambient: Ambient;
+  /** Resolves when no outcome of this agent's tasks is still on its way to the store. */
+  readonly settled: (id: AgentId) => Promise<void>;
 }
 
 const ADOPT_AT_ONCE = 500;
@@ -199,7 +201,7 @@ export class AgentHome {
     return result;
   }
 
-  /** A task's outcome carried a snapshot of its agent. */
+  /** A task's outcome carries a snapshot of its agent, which commits with it. */
   markSaved(id: AgentId): void {
     const resident = this.#residents.get(id);
     if (resident) resident.savedSince = true;
@@ -230,6 +232,8 @@ export class AgentHome {
     const resident = this.#residents.get(id);
     if (!resident) throw new Error(`agent ${id} is gone`);
     if (resident.savedSince) {
+      // The last outcome and the state it left commit together; reading before that commit would bring back an older state.
+      await this.#options.settled(id);
       const fresh = await this.#options.store.agents.get(id, resident.row.tenant);
       if (fresh) resident.row = { ...resident.row, snapshot: fresh.snapshot };
       resident.savedSince = false;
