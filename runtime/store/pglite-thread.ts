@@ -1,8 +1,10 @@
 // The thread that runs PGlite: one connection, one request at a time, a whole transaction per request. Heavy statements block
 // this thread and no other.
 
-import { parentPort, workerData } from 'node:worker_threads';
-import { PGlite } from '@electric-sql/pglite';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { PGlite, type Results } from '@electric-sql/pglite';
+import type { Rows, Statement } from '../contracts/store.ts';
+import { executeSql, isNamed, prepareSql } from './pglite-execute.ts';
 import type { PgliteReply, PgliteRequest, PgliteStart } from './pglite-wire.ts';
 
 const start = workerData as PgliteStart;
@@ -15,8 +17,10 @@ const options = {
   parsers: { [TIMESTAMPTZ]: (text: string) => new Date(text).toISOString(), [INT8]: (text: string) => Number(text) },
 };
 
-// The same planner settings as the flusher's connection: keyed statements only, and no statistics run by itself here.
-const SESSION = `SET TimeZone = 'UTC'; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off;`;
+// The same planner settings as the flusher's connection: keyed statements, whose plans are kept and must not be scans because the tables
+// were small when they were made. No statistics run by itself here.
+const SESSION = `SET TimeZone = 'UTC'; SET standard_conforming_strings = on; SET enable_hashjoin = off; SET enable_mergejoin = off;
+  SET enable_seqscan = off; SET jit = off;`;
 
 const opened = PGlite.create({
   dataDir: start.dataDir,
@@ -30,25 +34,42 @@ opened.then(
   (error: unknown) => port.postMessage({ type: 'open-failed', message: String(error) } satisfies PgliteReply),
 );
 
-type Runner = Pick<PGlite, 'query'>;
-async function run(db: Runner, text: string, params: readonly unknown[]) {
-  const { rows, affectedRows } = await db.query<Record<string, unknown>>(text, [...params], options);
-  return { rows, rowCount: affectedRows && rows.length === 0 ? affectedRows : rows.length };
+/** Texts of the statements that are prepared, by name. */
+const prepared = new Map<string, string>();
+
+async function prepare(db: PGlite, { name, text }: Statement): Promise<void> {
+  const known = prepared.get(name);
+  if (known === text) return;
+  if (known !== undefined) await db.exec(`DEALLOCATE ${name}`);
+  prepared.delete(name);
+  await db.exec(prepareSql({ name, text }));
+  prepared.set(name, text);
+}
+
+const rowsOf = ({ rows, affectedRows }: Results): Rows => ({
+  rows: rows as Record<string, unknown>[],
+  rowCount: affectedRows && rows.length === 0 ? affectedRows : rows.length,
+});
+
+/** All or nothing: one simple query is one transaction. */
+async function batch(db: PGlite, statements: readonly Statement[]): Promise<readonly Rows[]> {
+  if (statements.every(isNamed)) {
+    const query = statements.map(executeSql).join(';');
+    for (const statement of statements) await prepare(db, statement);
+    return (await db.exec(query, options)).map(rowsOf);
+  }
+  return db.transaction(async (tx) => {
+    const results = [];
+    for (const { text, params } of statements) results.push(rowsOf(await tx.query(text, [...params], options)));
+    return results;
+  });
 }
 
 async function handle(request: PgliteRequest): Promise<unknown> {
   const db = await opened;
   switch (request.type) {
-    case 'batch': {
-      const [only] = request.statements;
-      if (only && request.statements.length === 1) return [await run(db, only.text, only.params)];
-      return db.transaction(async (tx) => {
-        const results = [];
-        for (const { text, params } of request.statements)
-          results.push(await run(tx as unknown as Runner, text, params));
-        return results;
-      });
-    }
+    case 'batch':
+      return batch(db, request.statements);
     case 'script':
       await db.exec(request.sql);
       return null;
@@ -60,22 +81,45 @@ async function handle(request: PgliteRequest): Promise<unknown> {
   }
 }
 
-// Requests are taken one after the other: PGlite has one connection.
-let last: Promise<unknown> = Promise.resolve();
+async function answer(request: PgliteRequest): Promise<void> {
+  try {
+    port?.postMessage({ type: 'done', id: request.id, value: await handle(request) } satisfies PgliteReply);
+  } catch (error) {
+    const { code, message, constraint } = error as { code?: unknown; message?: unknown; constraint?: unknown };
+    port?.postMessage({
+      type: 'failed',
+      id: request.id,
+      message: String(message ?? error),
+      ...(typeof code === 'string' ? { code } : {}),
+      ...(typeof constraint === 'string' ? { constraint } : {}),
+    } satisfies PgliteReply);
+  }
+  if (request.type === 'close') port?.close();
+}
+
+// Requests are taken one after the other: PGlite has one connection. The urgent ones go first: a lease must not run out behind reads.
+// A flush cannot starve the rest: the next one is sent only after the answer to the one before.
+const urgent: PgliteRequest[] = [];
+const waiting: PgliteRequest[] = [];
+let working = false;
+
+function take(request: PgliteRequest): void {
+  (request.type === 'batch' && request.urgent ? urgent : waiting).push(request);
+}
+
+async function work(from: MessagePort): Promise<void> {
+  working = true;
+  for (;;) {
+    // What came while the last statement held this thread is still in the port.
+    for (let next = receiveMessageOnPort(from); next; next = receiveMessageOnPort(from)) take(next.message);
+    const request = urgent.shift() ?? waiting.shift();
+    if (!request) break;
+    await answer(request);
+  }
+  working = false;
+}
+
 port.on('message', (request: PgliteRequest) => {
-  last = last.then(async () => {
-    try {
-      port.postMessage({ type: 'done', id: request.id, value: await handle(request) } satisfies PgliteReply);
-    } catch (error) {
-      const { code, message, constraint } = error as { code?: unknown; message?: unknown; constraint?: unknown };
-      port.postMessage({
-        type: 'failed',
-        id: request.id,
-        message: String(message ?? error),
-        ...(typeof code === 'string' ? { code } : {}),
-        ...(typeof constraint === 'string' ? { constraint } : {}),
-      } satisfies PgliteReply);
-    }
-    if (request.type === 'close') port.close();
-  });
+  take(request);
+  if (!working) void work(port);
 });

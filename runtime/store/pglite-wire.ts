@@ -10,7 +10,7 @@ export interface PgliteStart {
 }
 
 export type PgliteRequest =
-  | { readonly type: 'batch'; readonly id: number; readonly statements: readonly Omit<Statement, 'name'>[] }
+  | { readonly type: 'batch'; readonly id: number; readonly statements: readonly Statement[]; readonly urgent: boolean }
   | { readonly type: 'script'; readonly id: number; readonly sql: string }
   | { readonly type: 'dump'; readonly id: number }
   | { readonly type: 'close'; readonly id: number };

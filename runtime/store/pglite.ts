@@ -10,6 +10,8 @@ import type { PgliteReply, PgliteRequest, PgliteStart } from './pglite-wire.ts';
 import { SqlError, type StoreDb } from './sql.ts';
 
 const OPEN_TIMEOUT_MS = 120_000;
+/** Statements that overtake reads, as the flush does: late, they would cost the node its lease or its wake-up. */
+const URGENT: ReadonlySet<string> = new Set(['node_renew', 'pulse']);
 
 export interface PgliteDb extends StoreDb {
   /** The whole data directory as tar and gzip. */
@@ -90,19 +92,24 @@ export async function openPglite(start: PgliteStart): Promise<PgliteDb> {
     });
   }
 
-  const batch = (statements: readonly Statement[]): Promise<readonly Rows[]> =>
+  const send = (statements: readonly Statement[], urgent: boolean): Promise<readonly Rows[]> =>
     statements.length === 0
       ? Promise.resolve([])
-      : request({ type: 'batch', statements: statements.map(({ text, params }) => ({ text, params })) });
+      : request({
+          type: 'batch',
+          statements: statements.map(({ name, text, params }) => ({ name, text, params })),
+          urgent,
+        });
+  const batch = (statements: readonly Statement[]) => send(statements, false);
 
   return {
     kind: 'pglite',
     async query<Row>(statement: Statement) {
-      const [rows] = await batch([statement]);
+      const [rows] = await send([statement], URGENT.has(statement.name));
       return (rows ?? { rows: [], rowCount: 0 }) as Rows<Row>;
     },
     batch,
-    flush: batch,
+    flush: (statements) => send(statements, true),
     script: (text) => request({ type: 'script', sql: text }),
     dump: () => request({ type: 'dump' }),
     onHealth(listener) {
