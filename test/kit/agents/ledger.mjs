@@ -26,5 +26,15 @@ export const ledger = defineAgent({
         return { key, attempt: ctx.attempt };
       },
     }),
+    // One huge array is more than a thread's limits can hold back: V8 ends the whole process. Only at the first attempt.
+    'ledger.burst': capability({
+      version: 1,
+      input: z.object({}),
+      output: z.object({ attempt: z.number() }),
+      handle(_input, ctx) {
+        if (ctx.attempt === 1) for (const hoard = []; ; ) hoard.push(hoard.length);
+        return { attempt: ctx.attempt };
+      },
+    }),
   },
 });
