@@ -1,7 +1,7 @@
 // The HS256 secret of a node: configured, or made once in the data folder, for loopback only.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from '../runtime/config.ts';
@@ -52,6 +52,7 @@ function makeSecret(dataDir: string): string {
   const secret = randomBytes(32).toString('base64url');
   if (dataDir.startsWith('memory://')) return secret;
   const path = join(dataDir, FILE);
+  refuseForeign(dataDir);
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     // `wx`: of two processes that start at once one makes it and the other reads it.
@@ -65,4 +66,25 @@ function makeSecret(dataDir: string): string {
       cause,
     });
   }
+}
+
+/** What lies in a folder that a node uses or may use: its own files, secrets, dot files. */
+const OURS = /^(troupe\..*|database|\..*|.*(secret|token|key|credential).*)$/i;
+
+/** Asking for a token must not write into somebody else's folder. A node has proved before that the folder is its own. */
+function refuseForeign(dataDir: string): void {
+  let names: readonly string[];
+  try {
+    names = readdirSync(dataDir);
+  } catch {
+    return; // Not there yet, or no folder: making it tells.
+  }
+  if (names.includes('troupe.json')) return;
+  const stranger = names.find((name) => !OURS.test(name));
+  if (stranger === undefined) return;
+  throw new RuntimeError(
+    'store_foreign',
+    `the data folder ${dataDir} is not used: it is not empty (${stranger}) and was not made by Troupe`,
+    { details: { dataDir } },
+  );
 }

@@ -3,10 +3,11 @@
 import type { Command } from 'commander';
 import { type ConfigInput, resolveConfig } from '../../runtime/config.ts';
 import { addDemoOptions, type DemoOptions } from '../demo/args.ts';
-import { resolveInputs } from '../demo/inputs.ts';
+import { DemoError, resolveInputs } from '../demo/inputs.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RunningNode } from '../main.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
+import { UsageError } from './failure.ts';
 import { endSoon, signalled } from './life.ts';
 import { print } from './output.ts';
 
@@ -24,7 +25,9 @@ export function addDemoCommand(program: Command): void {
     const config = quiet(configInput(flags), process.env);
     const { dataDir, databaseUrl } = resolveConfig(config, process.env);
     // What was asked for is checked before anything starts; and a person sees at once that something happens.
-    await resolveInputs(flags, process.cwd());
+    await resolveInputs(flags, process.cwd()).catch((error: unknown) => {
+      throw error instanceof DemoError ? new UsageError(error.message) : error;
+    });
     out.write(
       `Starting a node (${databaseUrl === undefined ? `embedded database in ${dataDir}` : 'PostgreSQL'}) ...\n`,
     );

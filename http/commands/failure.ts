@@ -15,6 +15,7 @@ export class UsageError extends Error {
 
 const BY_CODE: Readonly<Record<string, number>> = {
   config_invalid: EXIT.config,
+  not_a_module: EXIT.config,
   schema_version: EXIT.config,
   store_foreign: EXIT.config,
   store_locked: EXIT.temporary,

@@ -53,6 +53,10 @@ function announce({ url, config, log }: RunningNode): void {
     log.info('tokens come from the identity provider', { jwksUrl: config.jwksUrl, issuer: config.jwtIssuer });
     return;
   }
+  if (config.jwtSecret === undefined && config.dataDir.startsWith('memory://')) {
+    log.info('set TROUPE_JWT_SECRET to get tokens: the secret of a node in memory is known to it alone');
+    return;
+  }
   const folder = config.jwtSecret === undefined && config.dataDir !== '.troupe' ? ` --data-dir ${config.dataDir}` : '';
   log.info(`get a token with: npx troupe token --role operator${folder}`, { docs: `${url}/docs` });
 }

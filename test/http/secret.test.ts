@@ -56,3 +56,11 @@ describe('loopback', () => {
     expect(isLoopback(host)).toBe(expected);
   });
 });
+
+test('is not written into a folder that somebody else made', () => {
+  writeFileSync(join(folder, 'letters.txt'), 'dear');
+  expect(() => resolveSecret(config())).toThrow(/not empty \(letters\.txt\) and was not made by Troupe/);
+  expect(readdirSync(folder)).toEqual(['letters.txt']);
+  writeFileSync(join(folder, 'troupe.json'), '{}');
+  expect(resolveSecret(config()).length).toBeGreaterThanOrEqual(43);
+});
