@@ -37,7 +37,8 @@ export function actorId(name: string): AgentId {
   return id;
 }
 
-export const puppetModule = new URL('./actors/puppet.ts', import.meta.url).href;
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+export const puppetModule = new URL(`./actors/puppet.${extension}`, import.meta.url).href;
 
 export function puppetSpec(
   name: string,
