@@ -12,8 +12,7 @@ const AHEAD_MS = 10_000;
 /** What the function answers: what does not apply is absent, so that an idle node's answer is `{}`. */
 interface Answer {
   readonly promoteInMs?: number;
-  readonly deadlineInMs?: number;
-  readonly queueTimeoutInMs?: number;
+  readonly expireInMs?: number;
   readonly workflowTimerInMs?: number;
   readonly agentTimerInMs?: number;
   readonly queues?: readonly Queue[];
@@ -34,7 +33,7 @@ export function createPulse(db: Db, node: string): () => Promise<Pulse> {
     const answer = rows[0]?.answer ?? {};
     return {
       promoteInMs: waitOf(answer.promoteInMs),
-      expireInMs: waitOf(answer.deadlineInMs, answer.queueTimeoutInMs),
+      expireInMs: waitOf(answer.expireInMs),
       workflowTimerInMs: waitOf(answer.workflowTimerInMs),
       agentTimerInMs: waitOf(answer.agentTimerInMs),
       queues: answer.queues ?? [],
@@ -48,8 +47,5 @@ export function createPulse(db: Db, node: string): () => Promise<Pulse> {
   };
 }
 
-/** The shortest of the waits, never below zero; null when there is none. */
-function waitOf(...waits: readonly (number | undefined)[]): number | null {
-  const known = waits.filter((wait) => wait !== undefined);
-  return known.length === 0 ? null : Math.max(0, Math.ceil(Math.min(...known)));
-}
+/** Never below zero; null when there is nothing to wait for. */
+const waitOf = (wait: number | undefined): number | null => (wait === undefined ? null : Math.max(0, Math.ceil(wait)));

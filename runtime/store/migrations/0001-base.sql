@@ -276,70 +276,68 @@ END $$;
 SELECT troupe_make_partitions(2);
 
 -- What there is to do for one node, answered by index probes alone: asked at every poll, so it must cost nothing when the answer is "nothing".
--- A function, because its plans are made once per session; the planner must not think of scans while the tables are small.
--- Waits are milliseconds, null when there is none; `foreignChanges` is a number that differs after every change by another node.
+-- A function, because its plans are made once per session; the planner must not think of scans while the tables are small. All probes are one
+-- statement, because starting a statement costs more than a probe. Waits are milliseconds; what does not apply is absent.
+-- `foreignChanges` is a number that differs after every change by another node.
 CREATE FUNCTION troupe_pulse(me uuid, most_queues int, ahead_ms int) RETURNS jsonb LANGUAGE plpgsql
-  SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+  SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  now_at timestamptz := clock_timestamp(); next_at timestamptz; found_one boolean; n bigint; last text COLLATE "C"; hashes text[];
-  ready text[] := '{}'; pinned text[] := '{}'; answer jsonb := '{}';
+  now_at timestamptz := clock_timestamp(); p record; last text COLLATE "C"; ready text[] := '{}';
 BEGIN
-  SELECT run_at INTO next_at FROM task WHERE state = 'scheduled' ORDER BY run_at LIMIT 1;
-  IF FOUND THEN answer := answer || jsonb_build_object('promoteInMs', extract(epoch FROM next_at - now_at) * 1000); END IF;
+  SELECT
+    (SELECT run_at FROM task WHERE state = 'scheduled' ORDER BY run_at LIMIT 1) AS promote,
+    (SELECT deadline_at FROM task WHERE deadline_at IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting')
+      ORDER BY deadline_at LIMIT 1) AS deadline,
+    (SELECT queue_until FROM task WHERE queue_until IS NOT NULL AND started_at IS NULL AND state IN ('scheduled', 'queued')
+      ORDER BY queue_until LIMIT 1) AS queue_until,
+    (SELECT due_at FROM workflow_timer ORDER BY due_at LIMIT 1) AS workflow_timer,
+    (SELECT due_at FROM agent_timer t WHERE due_at <= now_at + ahead_ms * interval '1 millisecond'
+      AND EXISTS (SELECT 1 FROM agent a WHERE a.id = t.agent_id AND a.owner_node = me) ORDER BY due_at LIMIT 1) AS agent_timer,
+    (SELECT queue FROM task WHERE state = 'queued' ORDER BY queue LIMIT 1) AS queue,
+    (SELECT count(*) FROM task WHERE state = 'running' AND owner_node = me) AS running,
+    EXISTS (SELECT 1 FROM workflow w WHERE w.owner_node = me AND w.status = 'running'
+      AND EXISTS (SELECT 1 FROM workflow_inbox i WHERE i.workflow_id = w.id AND NOT i.consumed)) AS mail,
+    EXISTS (SELECT 1 FROM workflow WHERE status = 'running' AND owner_node IS NULL) AS free_runs,
+    (SELECT def_hash FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' LIMIT 1) IS NOT NULL AS free_agents,
+    (SELECT sum(version) FROM agent WHERE owner_node = me AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node) AS changes,
+    -- Nodes to be marked, and marked ones that still own something.
+    EXISTS (SELECT 1 FROM node d WHERE CASE WHEN swept_at IS NULL
+      THEN greatest(lease_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond') <= now_at
+      ELSE EXISTS (SELECT 1 FROM task WHERE state = 'running' AND owner_node = d.id)
+        OR EXISTS (SELECT 1 FROM agent WHERE owner_node = d.id AND owner_node IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM workflow WHERE owner_node = d.id AND owner_node IS NOT NULL) END) AS sweep
+  INTO p;
 
-  SELECT deadline_at INTO next_at FROM task WHERE deadline_at IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting')
-    ORDER BY deadline_at LIMIT 1;
-  IF FOUND THEN answer := answer || jsonb_build_object('deadlineInMs', extract(epoch FROM next_at - now_at) * 1000); END IF;
-  SELECT queue_until INTO next_at FROM task WHERE queue_until IS NOT NULL AND started_at IS NULL AND state IN ('scheduled', 'queued')
-    ORDER BY queue_until LIMIT 1;
-  IF FOUND THEN answer := answer || jsonb_build_object('queueTimeoutInMs', extract(epoch FROM next_at - now_at) * 1000); END IF;
-
-  SELECT due_at INTO next_at FROM workflow_timer ORDER BY due_at LIMIT 1;
-  IF FOUND THEN answer := answer || jsonb_build_object('workflowTimerInMs', extract(epoch FROM next_at - now_at) * 1000); END IF;
-  SELECT due_at INTO next_at FROM agent_timer t WHERE due_at <= now_at + ahead_ms * interval '1 millisecond'
-    AND EXISTS (SELECT 1 FROM agent a WHERE a.id = t.agent_id AND a.owner_node = me) ORDER BY due_at LIMIT 1;
-  IF FOUND THEN answer := answer || jsonb_build_object('agentTimerInMs', extract(epoch FROM next_at - now_at) * 1000); END IF;
-
-  -- Jumps from queue to queue along the index: the cost is the number of queues, not of tasks.
-  last := '';
-  FOR i IN 1..most_queues LOOP
-    SELECT queue INTO last FROM task WHERE state = 'queued' AND queue > last ORDER BY queue LIMIT 1;
-    EXIT WHEN NOT FOUND;
-    IF last >= 'agent:' AND last < 'agent;' THEN last := 'agent;'; ELSE ready := ready || last; END IF;
-  END LOOP;
-  last := 'agent:';
-  FOR i IN 1..most_queues LOOP
-    SELECT queue INTO last FROM task WHERE state = 'queued' AND queue > last AND queue < 'agent;' ORDER BY queue LIMIT 1;
-    EXIT WHEN NOT FOUND;
-    pinned := pinned || last;
-  END LOOP;
-  IF ready <> '{}' OR pinned <> '{}' THEN answer := answer || jsonb_build_object('queues', to_jsonb(ready || pinned)); END IF;
-
-  SELECT count(*) INTO n FROM task WHERE state = 'running' AND owner_node = me;
-  IF n > 0 THEN answer := answer || jsonb_build_object('running', n); END IF;
-
-  SELECT EXISTS (SELECT 1 FROM workflow w WHERE w.owner_node = me AND w.status = 'running'
-    AND EXISTS (SELECT 1 FROM workflow_inbox i WHERE i.workflow_id = w.id AND NOT i.consumed)) INTO found_one;
-  IF found_one THEN answer := answer || '{"mail": true}'; END IF;
-  SELECT EXISTS (SELECT 1 FROM workflow WHERE status = 'running' AND owner_node IS NULL) INTO found_one;
-  IF found_one THEN answer := answer || '{"freeRuns": true}'; END IF;
-
-  SELECT EXISTS (SELECT 1 FROM agent WHERE owner_node IS NULL AND desired <> 'terminated') INTO found_one;
-  IF found_one THEN
-    SELECT array_agg(m.hash) INTO hashes FROM node CROSS JOIN LATERAL (SELECT value->>'defHash' FROM jsonb_array_elements(manifest)) m(hash)
-      WHERE id = me;
-    SELECT EXISTS (SELECT 1 FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' AND def_hash = ANY (hashes)) INTO found_one;
-    IF found_one THEN answer := answer || '{"freeAgents": true}'; END IF;
+  -- Jumps from queue to queue along the index: the cost is the number of queues, not of tasks. The shared ones first, then those of agents.
+  IF p.queue IS NOT NULL THEN
+    last := '';
+    FOR i IN 1..most_queues LOOP
+      SELECT queue INTO last FROM task WHERE state = 'queued' AND queue > last ORDER BY queue LIMIT 1;
+      EXIT WHEN NOT FOUND;
+      IF last >= 'agent:' AND last < 'agent;' THEN last := 'agent;'; ELSE ready := ready || last; END IF;
+    END LOOP;
+    last := 'agent:';
+    FOR i IN 1..most_queues LOOP
+      SELECT queue INTO last FROM task WHERE state = 'queued' AND queue > last AND queue < 'agent;' ORDER BY queue LIMIT 1;
+      EXIT WHEN NOT FOUND;
+      ready := ready || last;
+    END LOOP;
   END IF;
-  SELECT sum(version) INTO n FROM agent WHERE owner_node = me AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node;
-  IF n > 0 THEN answer := answer || jsonb_build_object('foreignChanges', n); END IF;
+  IF p.free_agents THEN
+    p.free_agents := EXISTS (SELECT 1 FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' AND def_hash = ANY (ARRAY(
+      SELECT value->>'defHash' FROM node CROSS JOIN LATERAL jsonb_array_elements(manifest) WHERE id = me)));
+  END IF;
 
-  -- Nodes to be marked, and marked ones that still own something.
-  SELECT EXISTS (SELECT 1 FROM node d WHERE CASE WHEN swept_at IS NULL
-    THEN greatest(lease_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond') <= now_at
-    ELSE EXISTS (SELECT 1 FROM task WHERE state = 'running' AND owner_node = d.id)
-      OR EXISTS (SELECT 1 FROM agent WHERE owner_node = d.id AND owner_node IS NOT NULL)
-      OR EXISTS (SELECT 1 FROM workflow WHERE owner_node = d.id AND owner_node IS NOT NULL) END) INTO found_one;
-  IF found_one THEN answer := answer || '{"sweep": true}'; END IF;
-  RETURN answer;
+  RETURN jsonb_strip_nulls(jsonb_build_object(
+    'promoteInMs', extract(epoch FROM p.promote - now_at) * 1000,
+    'expireInMs', extract(epoch FROM least(p.deadline, p.queue_until) - now_at) * 1000,
+    'workflowTimerInMs', extract(epoch FROM p.workflow_timer - now_at) * 1000,
+    'agentTimerInMs', extract(epoch FROM p.agent_timer - now_at) * 1000,
+    'queues', CASE WHEN ready <> '{}' THEN to_jsonb(ready) END,
+    'running', nullif(p.running, 0),
+    'mail', nullif(p.mail, false),
+    'freeRuns', nullif(p.free_runs, false),
+    'freeAgents', nullif(p.free_agents, false),
+    'foreignChanges', p.changes,
+    'sweep', nullif(p.sweep, false)));
 END $$;
