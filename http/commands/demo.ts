@@ -29,7 +29,7 @@ export function addDemoCommand(program: Command): void {
       throw error instanceof DemoError ? new UsageError(error.message) : error;
     });
     out.write(
-      `Starting a node (${databaseUrl === undefined ? `embedded database in ${dataDir}` : 'PostgreSQL'}) ...\n`,
+      `Starting a node (${databaseUrl === undefined ? (dataDir.startsWith('memory://') ? 'embedded database in memory' : `embedded database in ${dataDir}`) : 'PostgreSQL'}) ...\n`,
     );
     const [{ startNode }, { runDemo, dismiss }] = await Promise.all([
       import('../main.ts'),
