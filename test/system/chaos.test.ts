@@ -42,53 +42,23 @@ function expectCleanBooks(report: ChaosReport, places: number): void {
   expect(report.extraStarts).toBeLessThanOrEqual(kills * AGENTS_PER_NODE * places);
 }
 
+const CLUSTER = { TROUPE_LEASE_MS: '2000', TROUPE_POLL_MS: '200' };
+
 describe('a node killed with SIGKILL under load', () => {
-  test('loses nothing on the embedded database', { timeout: LIMIT_MS }, async () => {
-    const dataDir = join(folder, 'data');
+  test.each([
+    ['on the embedded database', { postgres: false, places: 1, seed: 1 }],
+    ['on PostgreSQL', { postgres: true, places: 1, seed: 2 }],
+    ['with two nodes on one PostgreSQL', { postgres: true, places: 2, seed: 3 }],
+  ])('loses nothing %s', { timeout: LIMIT_MS }, async (_name, { postgres, places, seed }) => {
+    const database = postgres ? { databaseUrl: await freshDatabase(), env: CLUSTER } : {};
     const report = await runChaos({
-      start: () => startNode({ dataDir }),
-      places: 1,
+      start: (place) => startNode({ dataDir: join(folder, `node-${place}`), ...database }),
+      places,
       kills,
       ledgerFile: join(folder, 'ledger.jsonl'),
-      random: seeded(1),
+      random: seeded(seed),
       log: console.log,
     });
-    expectCleanBooks(report, 1);
-  });
-
-  test('loses nothing on PostgreSQL', { timeout: LIMIT_MS }, async () => {
-    const databaseUrl = await freshDatabase();
-    const report = await runChaos({
-      start: (place) =>
-        startNode({
-          dataDir: join(folder, `n${place}`),
-          databaseUrl,
-          env: { TROUPE_LEASE_MS: '2000', TROUPE_POLL_MS: '200' },
-        }),
-      places: 1,
-      kills,
-      ledgerFile: join(folder, 'ledger.jsonl'),
-      random: seeded(2),
-      log: console.log,
-    });
-    expectCleanBooks(report, 1);
-  });
-
-  test('loses nothing with two nodes on one PostgreSQL', { timeout: LIMIT_MS }, async () => {
-    const databaseUrl = await freshDatabase();
-    const report = await runChaos({
-      start: (place) =>
-        startNode({
-          dataDir: join(folder, `n${place}`),
-          databaseUrl,
-          env: { TROUPE_LEASE_MS: '2000', TROUPE_POLL_MS: '200' },
-        }),
-      places: 2,
-      kills,
-      ledgerFile: join(folder, 'ledger.jsonl'),
-      random: seeded(3),
-      log: console.log,
-    });
-    expectCleanBooks(report, 2);
+    expectCleanBooks(report, places);
   });
 });
