@@ -9,6 +9,7 @@ import type { Logger } from '../contracts/ports.ts';
 import type { Db, LeaseStore } from '../contracts/store.ts';
 import { few, SqlError, sql } from './sql.ts';
 import { INBOX_OF_STEPS } from './task-settle.ts';
+import { SHARED_SLOT, tally } from './task-tally.ts';
 
 const SWEEP_TASKS = 200;
 const SWEEP_ROWS = 1_000;
@@ -48,6 +49,7 @@ ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, CASE WHEN state = 'dead' THEN 'task.dead' ELSE 'task.retrying' END, at,
     jsonb_build_object('attempt', attempts, 'error', error, 'delayMs', CASE WHEN state = 'dead' THEN NULL ELSE round(wait_ms::numeric) END)
   FROM freed),
+counted AS (${tally('freed', SHARED_SLOT)}),
 inbox AS (${INBOX_OF_STEPS('freed')})
 SELECT id, state, event_seq, tenant, attempts, error, wait_ms, at FROM freed`;
 

@@ -2,6 +2,7 @@
 
 import type { Db, Store } from '../contracts/store.ts';
 import { sql } from './sql.ts';
+import { foldTally, SHARED_SLOT, tally } from './task-tally.ts';
 
 const DELETE_BATCH = 1_000;
 /** Batches of one table in one call; the rest waits for the next call. */
@@ -12,7 +13,14 @@ const WEEKS_AHEAD = 2;
 const OLD = `clock_timestamp() - $1 * interval '1 day'`;
 
 /** Rows without a partition of their own, and the condition that makes them old. */
-const OLD_ROWS: readonly { readonly table: string; readonly key: string; readonly when: string }[] = [
+const OLD_ROWS: readonly {
+  readonly table: string;
+  readonly key: string;
+  readonly when: string;
+  readonly returning?: string;
+  /** What else changes with them, as a data-modifying CTE over `gone`. */
+  readonly also?: string;
+}[] = [
   {
     table: 'workflow_inbox',
     key: 'ctid',
@@ -28,6 +36,8 @@ const OLD_ROWS: readonly { readonly table: string; readonly key: string; readonl
     key: 'id',
     // A run in flight may still ask for the results of its steps.
     when: `ended_at < ${OLD} AND (workflow_id IS NULL OR NOT EXISTS (SELECT 1 FROM workflow w WHERE w.id = task.workflow_id AND w.ended_at IS NULL))`,
+    returning: 'tenant, state',
+    also: `, counted AS (${tally('gone', SHARED_SLOT, '-')})`,
   },
   {
     table: 'workflow',
@@ -64,13 +74,13 @@ export function createRetention(db: Db): Pick<Store, 'retain' | 'sizes'> {
         ),
       );
       dropped += rows[0]?.dropped ?? 0;
-      for (const { table, key, when } of OLD_ROWS) {
+      for (const { table, key, when, returning = '1', also = '' } of OLD_ROWS) {
         for (let batch = 0; batch < MAX_BATCHES; batch++) {
           const gone = await db.query<{ n: number }>(
             sql(
               `retain_${table}`,
               `WITH gone AS (DELETE FROM ${table} WHERE ${key} = ANY (ARRAY(SELECT ${key} FROM ${table} WHERE ${when} LIMIT ${DELETE_BATCH}))
-               RETURNING 1) SELECT count(*)::int AS n FROM gone`,
+               RETURNING ${returning})${also} SELECT count(*)::int AS n FROM gone`,
               historyDays,
             ),
           );
@@ -78,6 +88,7 @@ export function createRetention(db: Db): Pick<Store, 'retain' | 'sizes'> {
           if ((gone.rows[0]?.n ?? 0) < DELETE_BATCH) break;
         }
       }
+      await db.query(foldTally());
       // Nobody else vacuums an embedded database.
       if (db.kind === 'pglite') await db.script('VACUUM (ANALYZE)');
       return { dropped };

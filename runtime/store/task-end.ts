@@ -9,6 +9,7 @@ import { type CancelReport, isTerminalTask, type TaskState } from '../contracts/
 import { few, sql, uuidOf } from './sql.ts';
 import { OPEN_TASK } from './task-rows.ts';
 import { INBOX_OF_STEPS } from './task-settle.ts';
+import { SHARED_SLOT, tally } from './task-tally.ts';
 
 const PROMOTE_LIMIT = 2_000;
 const EXPIRE_LIMIT = 500;
@@ -29,6 +30,7 @@ ended_attempts AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id,
   FROM ended WHERE was = 'running'),
 ended_events AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, 'task.' || state, at, jsonb_build_object('attempt', attempts, 'error', error) FROM ended),
+ended_tally AS (${tally('ended', SHARED_SLOT)}),
 ended_mail AS (${INBOX_OF_STEPS('ended')})`;
 
 export const ENDED_COLUMNS = 'id, state, was, was_node, was_fence, tenant, event_seq, attempts, error, at';
@@ -165,7 +167,9 @@ export function createTaskEnds(
                OR EXISTS (SELECT 1 FROM workflow w WHERE w.id = t.workflow_id AND w.status = 'running'))
              RETURNING id, event_seq, tenant),
            ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-             SELECT id, event_seq, 'task', tenant, 'task.retrying', clock_timestamp(), '{"redriven": true, "delayMs": 0}' FROM back)
+             SELECT id, event_seq, 'task', tenant, 'task.retrying', clock_timestamp(), '{"redriven": true, "delayMs": 0}' FROM back),
+           reopened AS (SELECT tenant, 'dead' AS state FROM back),
+           counted AS (${tally('reopened', SHARED_SLOT, '-')})
            SELECT id FROM back`,
           uuid,
           tenant,

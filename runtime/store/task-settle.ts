@@ -7,6 +7,7 @@ import type { Committed, Db, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { few, sql, withTypeIds } from './sql.ts';
+import { tally } from './task-tally.ts';
 
 /** The inbox row of a step's end; `s` carries the settled task. The event id makes it unique per end. */
 export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
@@ -41,6 +42,7 @@ history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL),
 inbox AS (${INBOX_OF_STEPS('ok')}),
+counted AS (${tally('ok', '$2::uuid')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
   FROM (SELECT DISTINCT ON (snap_agent, snap_epoch) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL
     ORDER BY snap_agent, snap_epoch, i DESC) s

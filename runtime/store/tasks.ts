@@ -11,6 +11,7 @@ import { createTaskEnds } from './task-end.ts';
 import { CLAIM_COLUMNS, type ClaimRow, claimedOf, TASK_COLUMNS, type TaskRow, taskView } from './task-rows.ts';
 import { createSettle } from './task-settle.ts';
 import { createSubmit } from './task-submit.ts';
+import { countStates } from './task-tally.ts';
 
 const PINNED_LIMIT = 1_000;
 
@@ -149,13 +150,7 @@ async function readAttempts(db: Db, id: TaskId): Promise<readonly AttemptView[]>
 
 async function readCounts(db: Db, tenant: string | undefined): ReturnType<TaskStore['counts']> {
   const [states, queues] = await db.batch([
-    tenant === undefined
-      ? sql('task_count_states', 'SELECT state, count(*) AS count FROM task GROUP BY state')
-      : sql(
-          'task_count_states_tenant',
-          'SELECT state, count(*) AS count FROM task WHERE tenant = $1 GROUP BY state',
-          tenant,
-        ),
+    countStates(tenant),
     sql(
       tenant === undefined ? 'task_count_queues' : 'task_count_queues_tenant',
       `SELECT queue, count(*) AS queued, (extract(epoch FROM clock_timestamp() - min(run_at)) * 1000)::float8 AS oldest_ms

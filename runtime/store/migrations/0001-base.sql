@@ -64,6 +64,18 @@ CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 CREATE UNIQUE INDEX task_step ON task (workflow_id, step_key, round) WHERE workflow_id IS NOT NULL;
 CREATE UNIQUE INDEX task_dedupe ON task (tenant, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting');
 
+CREATE INDEX task_waiting ON task (id) WHERE state = 'waiting';
+
+-- How many ended tasks there are, so that nobody counts them. Kept by the statements that end, reopen or delete tasks; the flush of each
+-- node has rows of its own (slot), so that nodes do not wait for each other; retention folds those of nodes that are gone.
+CREATE TABLE task_tally (
+  tenant text NOT NULL,
+  state text NOT NULL,
+  slot uuid NOT NULL,
+  n bigint NOT NULL,
+  PRIMARY KEY (tenant, state, slot)
+) WITH (fillfactor = 50);
+
 CREATE TABLE attempt (
   task_id uuid NOT NULL,
   fence bigint NOT NULL,
