@@ -74,7 +74,9 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
     ask: (to, type, body, options) => {
       if (!cell.live) return Promise.reject(ended());
       cell.sent++;
-      return host.peer.ask(to, type, body, { ...stamp, ...options });
+      const { timeoutMs, signal } = options;
+      // Written out: this runs for every question, and a spread costs several times as much.
+      return host.peer.ask(to, type, body, { from: spec.id, fromSlot: cell.slot, meta: null, timeoutMs, signal });
     },
     reply: (message, body) => {
       const open = take(cell, message.correlationId);
