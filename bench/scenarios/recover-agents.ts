@@ -1,5 +1,6 @@
 // A thread with 1,000 agents dies; counted until all of them are idle again on other threads.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createTroupe } from '../../runtime/index.ts';
 import type { Scenario } from '../scenario.ts';
 
@@ -24,15 +25,21 @@ export const scenario: Scenario = {
             const victim = (await troupe.system.status()).threads.toSorted((a, b) => b.cells - a.cells)[0];
             if (!victim) throw new Error('no thread is up');
             const lost = victim.cells;
-            const signal = AbortSignal.timeout(LIMIT_MS);
+            const all = 2 * PER_THREAD;
             const began = performance.now();
-            let back = 0;
+            const until = began + LIMIT_MS;
             troupe.system.killThread(victim.thread, 'terminate');
-            for await (const { type, data } of troupe.events.firehose({ signal })) {
-              if (type === 'agent.transition' && data.to === 'idle') back += 1;
-              if (back === lost) break;
+            let seen = false;
+            for (let idle = all; !seen || idle < all; ) {
+              await sleep(2);
+              idle =
+                troupe.system
+                  .tree()
+                  .children.find(({ id }) => id === 'agents')
+                  ?.children.filter(({ state }) => state === 'idle').length ?? 0;
+              seen ||= idle < all;
+              if (performance.now() > until) throw new Error(`${idle} of ${all} agents are idle`);
             }
-            if (back < lost) throw new Error(`${back} of ${lost} agents are back`);
             return { count: lost, ms: performance.now() - began };
           },
           close: () => troupe.system.stop({ timeoutMs: 0 }),

@@ -2,6 +2,7 @@
 
 import type { CreateAgent } from '../contracts/agent.ts';
 import { RuntimeError } from '../contracts/errors.ts';
+import type { AgentId } from '../contracts/ids.ts';
 import type {
   AgentsApi,
   CallContext,
@@ -16,11 +17,11 @@ import type { CreateWorkflow } from '../contracts/workflow.ts';
 import { AgentRef, RunHandle, TaskHandle } from './handles.ts';
 
 export interface StartedAgents {
-  /** Resolves when the agent has started: idle or paused. */
-  started(id: string): Promise<void>;
+  /** Resolves when the agent has started: idle or paused. Rejects with `init_failed` when its restarts are used up. */
+  started(id: AgentId): Promise<void>;
 }
 
-export interface TroupeAgents extends AgentsApi {
+export interface TroupeAgents extends AgentsApi, StartedAgents {
   /**
    * Creates an agent and waits until it has started.
    * @throws RuntimeError `unknown_agent_type` (details.known), `not_a_module` for a function or class instead of a type's name,
