@@ -20,7 +20,7 @@ afterEach(() => rig?.pool.stop());
 test(
   `${DEATHS} deaths in four ways: each is told once, the cells beside them never notice`,
   async () => {
-    rig = await startPool({ threads: 3, maxOldGenerationSizeMb: 32, stuckAfterMs: 1_500, stuckKillMs: 3_000 });
+    rig = await startPool({ threads: 3, maxOldGenerationSizeMb: 48, stuckAfterMs: 1_500, stuckKillMs: 3_000 });
     const witnesses = [await rig.puppet('witness-0', 1), await rig.puppet('witness-1', 1)] as const;
     const incarnations = new Map<AgentId, number>();
     const lostBefore = () => rig.of('cell.lost').length;
@@ -52,7 +52,11 @@ test(
       await rig.pool.ask(witnesses[0], 'send', { to: witnesses[1], type: 'ordered', times: 1 }, { timeoutMs: 10_000 });
       await rig.pool.tell(witnesses[0], 'inc', { n: 1 });
       await rig.until(() => lostBefore() >= expectedLost, `the loss of ${expectedLost} cells`);
-      await rig.until(() => rig.of('thread.up').length === 3 + deaths, 'the pool is full again');
+      await rig.until(
+        () => rig.of('thread.up').length - rig.of('thread.down').length === 3,
+        `the pool is full again after ${deaths} deaths`,
+      );
+      expect(rig.of('thread.down').length, 'deaths told').toBe(deaths);
       expect(lostBefore()).toBe(expectedLost);
     }
     expect(
