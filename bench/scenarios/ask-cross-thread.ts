@@ -27,5 +27,5 @@ export const scenario: Scenario = {
       },
     },
   ],
-  floors: { MessagePort: 0.55 },
+  floors: { MessagePort: 0.3 },
 };

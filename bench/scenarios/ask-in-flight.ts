@@ -34,5 +34,5 @@ export const scenario: Scenario = {
     port('MessagePort, one a post', { type: 'ask', inFlight: IN_FLIGHT }),
     port('MessagePort, 128 a post, agreed msgpackr records', { type: 'askBatched', batch: IN_FLIGHT / 2 }),
   ],
-  floors: { 'MessagePort, one a post': 0.5, 'MessagePort, 128 a post, agreed msgpackr records': 0.25 },
+  floors: { 'MessagePort, one a post': 0.5, 'MessagePort, 128 a post, agreed msgpackr records': 0.15 },
 };
