@@ -3,7 +3,7 @@
 
 import type { Parser as HtmlParser } from 'htmlparser2';
 import type { Document } from './documents.ts';
-import { add, MAX_PASSAGE_CHARS, type Passage } from './passages.ts';
+import { add, MAX_PASSAGE_CHARS, type Passage } from './passage.ts';
 
 const SILENT = new Set(['script', 'style', 'noscript', 'template', 'svg', 'head']);
 const HEADINGS = new Set(['h1', 'h2', 'h3', 'h4', 'h5', 'h6']);

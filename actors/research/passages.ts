@@ -1,20 +1,9 @@
 // Documents cut into passages. The text of a passage is a slice of its file, character for character, so that it can be quoted.
 
 import type { Document } from './documents.ts';
+import { add, MAX_PASSAGE_CHARS, type Passage, plain } from './passage.ts';
 
-export interface Passage {
-  readonly file: string;
-  /** Line on which it starts, from 1. */
-  readonly line: number;
-  /** The nearest heading above it, empty without one. */
-  readonly section: string;
-  readonly kind: 'prose' | 'code' | 'data';
-  /** Verbatim. */
-  readonly text: string;
-}
-
-export const MAX_PASSAGE_CHARS = 700;
-const MIN_PASSAGE_CHARS = 25;
+export { type Passage, plain } from './passage.ts';
 
 export async function splitDocument(document: Document): Promise<Passage[]> {
   switch (document.kind) {
@@ -95,16 +84,6 @@ function headingOf(text: string): string | undefined {
   return underlined ? plain(underlined[1] ?? '') : undefined;
 }
 
-/** Markup taken out, for headings and for ranking; never for quoting. */
-export function plain(text: string): string {
-  return text
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
-    .replace(/<[^>]{0,500}>/g, ' ')
-    .replace(/[`*_~|]+/g, ' ')
-    .replace(/\s+/g, ' ')
-    .trim();
-}
-
 /** A block longer than a passage is cut at the end of a line or of a sentence. */
 function cut(text: string, block: Block): Pick<Passage, 'line' | 'kind' | 'text'>[] {
   const parts: Pick<Passage, 'line' | 'kind' | 'text'>[] = [];
@@ -140,17 +119,4 @@ function splitLines(document: Document): Passage[] {
     add(passages, { file: document.file, line: index + 1, section, kind: 'data', text });
   }
   return passages;
-}
-
-/** Leaves out what says nothing: badges, rules, lone links, pictures. */
-export function add(passages: Passage[], passage: Passage): void {
-  if (passage.text.length < (passage.kind === 'data' ? 3 : MIN_PASSAGE_CHARS)) return;
-  if (passage.kind === 'prose' && isDecoration(passage.text)) return;
-  passages.push(passage);
-}
-
-function isDecoration(text: string): boolean {
-  const words = plain(text.replace(/!\[[^\]]*\]\([^)]*\)/g, ' ').replace(/https?:\S+/g, ' '));
-  const letters = words.replace(/[^\p{L}]/gu, '').length;
-  return letters < MIN_PASSAGE_CHARS * 0.6 || letters < text.length * 0.25;
 }
