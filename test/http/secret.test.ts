@@ -3,13 +3,14 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { isLoopback, resolveSecret } from '../../http/secret.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'troupe-secret-'));
 afterEach(() => {
   for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
 });
+afterAll(() => rmSync(folder, { recursive: true }));
 const config = (over: Partial<Parameters<typeof resolveSecret>[0]> = {}) => ({
   host: '127.0.0.1',
   dataDir: folder,
