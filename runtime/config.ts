@@ -114,7 +114,7 @@ export const OPTIONS = {
   pollMs: option('TROUPE_POLL_MS', int(50, 60_000).default(1_000), 'how often the database is read when no hint came'),
   graceMs: option('TROUPE_GRACE_MS', int(0, 600_000).default(1_000), 'from the abort of a task to its abandon or kill'),
   drainMs: option('TROUPE_DRAIN_MS', int(0, 600_000).default(20_000), 'longest drain at shutdown'),
-  beatMs: option('TROUPE_BEAT_MS', int(10, 60_000).default(100), 'beat of a thread in shared memory'),
+  beatMs: option('TROUPE_BEAT_MS', int(10, 60_000).default(250), 'beat of a thread in shared memory'),
   stuckAfterMs: option(
     'TROUPE_STUCK_MS',
     int(50, 600_000).default(1_000),

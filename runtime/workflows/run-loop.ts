@@ -18,7 +18,7 @@ const READ_TOGETHER = 500;
 const ADOPT_AT_ONCE = 50;
 const LOAD_AT_ONCE = 10;
 /** Polls between two looks at what a pulse tells of anyway. */
-const SAFETY_POLLS = 10;
+const SAFETY_POLLS = 30;
 
 interface Run {
   readonly coordinator: Coordinator;
