@@ -40,7 +40,7 @@ export async function countUntil(pool: PgPool, query: string, expected: number):
   for (;;) {
     const { rows } = await pool.query(query);
     if (Number(rows[0]?.n) >= expected) return;
-    await sleep(5);
+    await sleep(50);
   }
 }
 
@@ -124,11 +124,11 @@ export const graphileTasks = (load: TaskLoad): Subject => ({
         const before = handled;
         const began = performance.now();
         await submitAll(load, () => runner.addJob('bench', PAYLOAD));
-        while (handled - before < load.tasks) await sleep(5);
+        while (handled - before < load.tasks) await sleep(50);
         for (;;) {
           const { rows } = await pool.query('SELECT count(*) AS n FROM graphile_worker.jobs');
           if (Number(rows[0]?.n) === 0) break;
-          await sleep(5);
+          await sleep(50);
         }
         return { count: load.tasks, ms: performance.now() - began };
       },

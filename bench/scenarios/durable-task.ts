@@ -4,7 +4,7 @@ import { startPostgres } from '../../test/kit/services.ts';
 import { countUntil, graphileTasks, pgBossTasks, submitAll, type TaskLoad } from '../peers/task-queues.ts';
 import type { Scenario, Subject } from '../scenario.ts';
 
-const LOAD: TaskLoad = { tasks: 5_000, callers: 64 };
+const LOAD: TaskLoad = { tasks: 10_000, callers: 256 };
 const AGENTS = 128;
 const INPUT = { answer: 'x'.repeat(180) };
 
