@@ -75,10 +75,10 @@ export const takes = (source: string, able: string): string => `SELECT r.*, r.cl
     AND NOT EXISTS (SELECT 1 FROM task t WHERE t.state = 'queued' AND t.queue = r.queue AND t.rank <= r.rank) AS takes
   FROM ${source} r`;
 
-/** Stores `task.accepted` for the rows of `ins` (what {@link insertTasks} returned). */
-export const ACCEPTED_EVENTS = `INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT id, 1, 'task', tenant, 'task.accepted', created_at, jsonb_strip_nulls(jsonb_build_object('capability', capability,
-    'version', version, 'queue', queue, 'state', state, 'priority', priority, 'workflowId', workflow_id, 'stepKey', step_key)) FROM ins`;
+/** `task.accepted`, the first event of a task, is its row: an event of its own would say the same once more at every insert. */
+export const ACCEPTED_EVENT = `SELECT id AS stream, 1 AS seq, 'task' AS kind, tenant, 'task.accepted' AS type, created_at AS at,
+  jsonb_strip_nulls(jsonb_build_object('capability', capability, 'version', version, 'queue', queue, 'priority', priority,
+    'workflowId', workflow_id, 'stepKey', step_key)) AS data FROM task`;
 
 export interface InsertedRow {
   readonly id: string;
@@ -98,7 +98,6 @@ export function acceptedEvent(task: NewTask, row: InsertedRow): RuntimeEvent {
       capability: task.capability,
       version: task.version,
       queue: task.queue,
-      state: row.state,
       priority: task.priority,
       ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step } : {}),
     },

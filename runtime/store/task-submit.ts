@@ -6,7 +6,6 @@ import type { TaskView } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { few, sql } from './sql.ts';
 import {
-  ACCEPTED_EVENTS,
   acceptedEvent,
   claimedAtInsert,
   DUE,
@@ -34,8 +33,7 @@ keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL AND NOT draining
   AND EXISTS (SELECT 1 FROM r WHERE claim) FOR KEY SHARE),
 fresh AS MATERIALIZED (${takes('r', 'EXISTS (SELECT 1 FROM me)')} WHERE r.idem_key IS NULL OR r.id IN (SELECT target FROM keyed)),
-ins AS (${insertTasks('fresh')}),
-ev AS (${ACCEPTED_EVENTS})
+ins AS (${insertTasks('fresh')})
 SELECT id, state, run_at, created_at FROM ins`;
 
 interface SubmitOp {

@@ -9,7 +9,6 @@ import type { OpKind } from './group-commit.ts';
 import { few, sql } from './sql.ts';
 import { END_TASKS, type EndedRow, endedEvent, runningOf } from './task-end.ts';
 import {
-  ACCEPTED_EVENTS,
   acceptedEvent,
   claimedAtInsert,
   DUE,
@@ -69,7 +68,6 @@ r AS MATERIALIZED (SELECT r.*, plan.i, plan.n, d.due, d.due - r.priority * ${PRI
 able AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM r JOIN node ON node.id = $2 AND NOT node.draining WHERE r.claim) AS takes),
 due AS MATERIALIZED (${takes('r', 'able.takes')} CROSS JOIN able),
 ins AS (${insertTasks('due')}),
-ev AS (${ACCEPTED_EVENTS}),
 gone AS MATERIALIZED (SELECT ok.i, t.id, ok.at, t.was, t.was_node, t.was_fence FROM ok CROSS JOIN LATERAL (
   SELECT id, state AS was, owner_node AS was_node, fence AS was_fence FROM task
   WHERE workflow_id = ok.wid AND state IN ${OPEN_TASK} AND (ok.ending IS NOT NULL

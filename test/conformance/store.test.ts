@@ -987,7 +987,8 @@ describe.each(BACKENDS)('the store on $name', (backend) => {
       expect((await store.retain({ historyDays: 30 })).dropped).toBeGreaterThanOrEqual(2);
       expect(await store.tasks.get(ended.id, 'acme')).toBeNull();
       expect((await store.tasks.get(fresh.id, 'acme'))?.status).toBe('queued');
-      expect((await store.events.read(ended.id, 'acme', 0, 100)).map(({ seq }) => seq)).toEqual([1, 2]);
+      // The first event of a task is its row and goes with it; the others stay until their partition goes.
+      expect((await store.events.read(ended.id, 'acme', 0, 100)).map(({ seq }) => seq)).toEqual([2]);
       expect((await store.sizes()).find(({ table }) => table === 'event')?.bytes).toBeGreaterThan(0);
     });
   });
