@@ -1,7 +1,7 @@
 // Questions from a cell in one thread to a cell in another, one at a time, against the port alone.
 
+import { askRound, pair } from '../puppets.ts';
 import type { Scenario } from '../scenario.ts';
-import { askRound, pair } from './puppets.ts';
 import { joined } from './raw-port.mjs';
 
 const TIMES = 10_000;

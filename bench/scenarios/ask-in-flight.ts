@@ -1,7 +1,7 @@
 // Questions from a cell in one thread to a cell in another, 256 in flight, against the port alone.
 
+import { askRound, pair } from '../puppets.ts';
 import type { Scenario, Subject } from '../scenario.ts';
-import { askRound, pair } from './puppets.ts';
 import { joined } from './raw-port.mjs';
 
 const TIMES = 100_000;

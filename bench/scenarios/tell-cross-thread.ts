@@ -1,8 +1,8 @@
 // Messages from a cell in one thread to a cell in another, against the port alone.
 
 import { comedyTell, nactTell } from '../peers/tell.ts';
+import { pair, tellRound } from '../puppets.ts';
 import type { Scenario } from '../scenario.ts';
-import { pair, tellRound } from './puppets.ts';
 import { joined } from './raw-port.mjs';
 
 const TIMES = 400_000;

@@ -1,8 +1,8 @@
 // Messages between two cells of one thread, against a mailbox written by hand.
 
 import { nactTell } from '../peers/tell.ts';
+import { pair, tellRound } from '../puppets.ts';
 import type { Scenario } from '../scenario.ts';
-import { pair, tellRound } from './puppets.ts';
 
 const TIMES = 400_000;
 

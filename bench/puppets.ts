@@ -1,7 +1,7 @@
 // Two puppets in a pool of their own: what the message scenarios measure of ours.
 
-import type { AgentId } from '../../runtime/contracts/ids.ts';
-import { type Report, startPool } from '../../test/kit/pool.ts';
+import type { AgentId } from '../runtime/contracts/ids.ts';
+import { type Report, startPool } from '../test/kit/pool.ts';
 
 let pools = 0;
 
