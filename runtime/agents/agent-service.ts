@@ -46,6 +46,7 @@ const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 1_000;
 const DEFAULT_DRAIN_MS = 20_000;
 const STATS_FRESH_MS = 250;
+const NO_STATS: ReadonlyMap<AgentId, CellStats> = new Map();
 
 export class AgentService implements AgentsApi {
   readonly #options: AgentServiceOptions;
@@ -76,7 +77,8 @@ export class AgentService implements AgentsApi {
     switch (outcome.outcome) {
       case 'created':
         feed.publish(outcome.events);
-        return this.#view(home.launch(outcome.agent, manifest.get(entry.type) ?? entry).row);
+        // A new agent has no figures yet: asking its thread for those of all the others would cost more than the spawn.
+        return this.#render(home.launch(outcome.agent, manifest.get(entry.type) ?? entry).row, NO_STATS);
       case 'duplicate':
         return this.#view(outcome.agent);
       case 'name_taken':
@@ -269,7 +271,7 @@ export class AgentService implements AgentsApi {
   }
 
   async #view(row: AgentRow): Promise<AgentView> {
-    return this.#render(row, this.#options.home.get(row.id) ? await this.#cellStats() : new Map());
+    return this.#render(row, this.#options.home.get(row.id) ? await this.#cellStats() : NO_STATS);
   }
 
   #render(row: AgentRow, stats: ReadonlyMap<AgentId, CellStats>): AgentView {
