@@ -286,11 +286,19 @@ function created(
   row: CreatedRow,
   owner: NonNullable<AgentRow['owner']>,
 ): { readonly outcome: 'created'; readonly agent: AgentRow } & Committed {
-  const { idempotency: _, ...given } = agent;
+  // Named one by one: leaving one field out of a spread makes slow objects, and there may be thousands.
+  const { id, tenant, type, defHash, name, config, capabilities, isolation } = agent;
   return {
     outcome: 'created',
     agent: {
-      ...given,
+      id,
+      tenant,
+      type,
+      defHash,
+      name,
+      config,
+      capabilities,
+      isolation,
       desired: 'running',
       state: 'created',
       reason: null,
@@ -302,12 +310,12 @@ function created(
     },
     events: [
       {
-        stream: agent.id,
+        stream: id,
         seq: 1,
         type: 'agent.created',
-        tenant: agent.tenant,
+        tenant,
         at: row.created_at,
-        data: { type: agent.type, name: agent.name },
+        data: { type, name },
       },
     ],
   };
