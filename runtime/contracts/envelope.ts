@@ -1,21 +1,12 @@
 // Messages between actors: what a user sends, what the runtime adds, what happens to what nobody took.
 
 import { z } from 'zod';
-import type { AgentId, NodeId } from './ids.ts';
+import type { AgentId } from './ids.ts';
 
 /** The five message protocols. */
 export const PROTOCOLS = ['direct', 'broadcast', 'multicast', 'publish-subscribe', 'request-response'] as const;
 export const protocolSchema = z.enum(PROTOCOLS);
 export type Protocol = z.infer<typeof protocolSchema>;
-
-/** Where one incarnation of an actor lives. A late message of an older incarnation is never delivered to a newer one. */
-export interface ActorAddress {
-  readonly node: NodeId;
-  /** Id of the thread in its node, never reused while the node lives. */
-  readonly thread: number;
-  readonly id: AgentId;
-  readonly incarnation: number;
-}
 
 /** The way a message went. */
 export type Via = 'same-thread' | 'message-port' | 'in-process-bus' | 'redis';

@@ -55,9 +55,3 @@ export interface NewEvent {
   readonly tenant: string;
   readonly data: Record<string, unknown>;
 }
-
-/** Position in the live feed of one node incarnation: `node/seq`. */
-export interface FeedEvent {
-  readonly feedSeq: number;
-  readonly event: RuntimeEvent;
-}

@@ -7,16 +7,7 @@ import type { WireError } from './errors.ts';
 import type { NewEvent, RuntimeEvent } from './event.ts';
 import type { AgentId, NewId, TaskId } from './ids.ts';
 import type { CancelEffect, ClaimedTask, TaskAssignment, TaskOutcome } from './task.ts';
-import type {
-  CellRequest,
-  CellSignal,
-  CellSpec,
-  CellStarted,
-  CellStats,
-  LogLine,
-  PoolNotice,
-  ThreadStats,
-} from './wire.ts';
+import type { CellRequest, CellSignal, CellSpec, CellStarted, CellStats, PoolNotice, ThreadStats } from './wire.ts';
 
 /** Cancels what it was returned by. Calling it again does nothing. */
 export type Dispose = () => void;
@@ -188,7 +179,5 @@ export interface Bus {
 export interface DeadLetterSink {
   add(letter: DeadLetter): void;
 }
-
-export type CellLog = (agent: AgentId | null, thread: number, line: LogLine) => void;
 
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };

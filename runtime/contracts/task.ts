@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { agentQueue, capabilityQueue, capabilityRefSchema, type Queue } from './agent.ts';
 import { type WireError, wireErrorSchema } from './errors.ts';
-import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
+import type { AgentId, TaskId, WorkflowId } from './ids.ts';
 import { taskIdSchema } from './ids.ts';
 
 /**
@@ -211,8 +211,4 @@ export interface SettleTask {
   readonly runMs: number;
   /** Saved with the outcome in the same transaction, guarded by the agent's epoch. */
   readonly agentSnapshot?: { readonly id: AgentId; readonly epoch: number; readonly snapshot: unknown };
-}
-
-export interface TaskOwner {
-  readonly node: NodeId;
 }

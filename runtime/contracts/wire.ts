@@ -4,7 +4,7 @@
 import type { AgentMetrics, AgentState } from './agent.ts';
 import type { DeadLetter, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
-import type { AgentId, NodeId } from './ids.ts';
+import type { AgentId } from './ids.ts';
 import type { Terminated } from './supervision.ts';
 import type { SubmitTask } from './task.ts';
 
@@ -145,9 +145,4 @@ export interface ThreadStats {
   readonly messagesIn: number;
   readonly messagesOut: number;
   readonly dedicatedTo?: AgentId;
-}
-
-export interface NodeInfo {
-  readonly id: NodeId;
-  readonly draining: boolean;
 }
