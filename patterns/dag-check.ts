@@ -5,6 +5,7 @@ import { findCycle } from '../runtime/contracts/graph.ts';
 import type { WorkflowSpec, WorkflowTask } from '../runtime/contracts/workflow.ts';
 import { conditionPaths } from './conditions.ts';
 import { type DagPlan, dagPlan, mentionsOf } from './dag-plan.ts';
+import { foreignField } from './fields.ts';
 import { DEPS, findReferences } from './references.ts';
 
 /** `deps` is a word in paths, `sink` a key of the output. */
@@ -15,6 +16,8 @@ const invalid = (path: string, message: string): WorkflowProblem => ({ code: 'wo
 /** The first problem of the tasks, or null: names, dependencies, references, conditions, then cycles. */
 export function checkDag(workflow: WorkflowSpec): WorkflowProblem | null {
   const { tasks } = workflow;
+  const foreign = foreignField(workflow, ['tasks', 'input']);
+  if (foreign) return foreign;
   if (tasks.length === 0) return invalid('tasks', 'a workflow needs at least one task');
   const known = new Map<string, number>();
   for (const [index, task] of tasks.entries()) {
@@ -25,7 +28,10 @@ export function checkDag(workflow: WorkflowSpec): WorkflowProblem | null {
   for (const [index, task] of tasks.entries()) {
     const at = `tasks[${index}]`;
     const problem =
-      checkDependencies(task, at, known) ?? checkReferences(task, at, known) ?? checkConditions(task, at) ?? null;
+      checkDependencies(task, at, known) ??
+      checkReferences(task, at, known, workflow.input) ??
+      checkConditions(task, at) ??
+      null;
     if (problem) return problem;
   }
   const plan = dagPlan(workflow);
@@ -47,7 +53,12 @@ function checkDependencies(task: WorkflowTask, at: string, known: ReadonlyMap<st
   return null;
 }
 
-function checkReferences(task: WorkflowTask, at: string, known: ReadonlyMap<string, number>): WorkflowProblem | null {
+function checkReferences(
+  task: WorkflowTask,
+  at: string,
+  known: ReadonlyMap<string, number>,
+  workflowInput: unknown,
+): WorkflowProblem | null {
   if (task.forEach !== undefined && task.loop !== undefined)
     return invalid(`${at}.loop`, `task "${task.id}" has both forEach and loop; give one of them`);
   if (task.forEach?.split('.').includes('')) return invalid(`${at}.forEach`, `"${task.forEach}" is not a path`);
@@ -58,6 +69,11 @@ function checkReferences(task: WorkflowTask, at: string, known: ReadonlyMap<stri
     for (const reference of findReferences(input)) {
       const path = `${at}.${place}${reference.at}`;
       if (reference.type === 'malformed') return invalid(path, reference.message);
+      if (reference.type === 'input') {
+        if (workflowInput === undefined)
+          return invalid(path, '$input refers to the input of the workflow, which has none');
+        continue;
+      }
       if (reference.type !== 'from' && (task.forEach === undefined || place !== 'input'))
         return invalid(path, `$${reference.type} has a meaning only in the input of a task with forEach`);
     }

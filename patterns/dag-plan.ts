@@ -79,15 +79,3 @@ function buildPlan(tasks: readonly WorkflowTask[]): DagPlan {
   const sinks = after.flatMap((nodes, index) => (nodes.length === 0 ? [index] : []));
   return { tasks, indexOf, before, after, rank, order, sinks };
 }
-
-/** What is submitted for a step, or for its undo under another capability (which no agent is pinned for). */
-export function taskOf(task: WorkflowTask, input: unknown, capability = task.capability) {
-  return {
-    capability,
-    ...(input === undefined ? {} : { input }),
-    ...(task.timeoutMs === undefined ? {} : { timeoutMs: task.timeoutMs }),
-    ...(task.retry === undefined ? {} : { retry: task.retry }),
-    ...(task.priority === undefined ? {} : { priority: task.priority }),
-    ...(task.agentId === undefined || capability !== task.capability ? {} : { agentId: task.agentId }),
-  };
-}

@@ -5,7 +5,7 @@ import { type WireError, wireError } from '../runtime/contracts/errors.ts';
 import type { WorkflowSpec, WorkflowTask } from '../runtime/contracts/workflow.ts';
 import { holds } from './conditions.ts';
 import { finish, stopSteps } from './dag-end.ts';
-import { dagPlan, taskOf } from './dag-plan.ts';
+import { dagPlan } from './dag-plan.ts';
 import type { DagPolicy } from './dag-policy.ts';
 import {
   admit,
@@ -25,6 +25,7 @@ import {
 import { beginUndo, isUndo, undoEnded } from './dag-undo.ts';
 import { joinName, judgeJoin } from './joins.ts';
 import { descend, resolveInput, splitPath } from './references.ts';
+import { startOf } from './step-start.ts';
 
 type Completed = Extract<CoordinationEvent, { type: 'step.completed' }>;
 type Failed = Extract<CoordinationEvent, { type: 'step.failed' }>;
@@ -114,6 +115,7 @@ function startRound(draft: Draft, node: number): StepEnd | undefined {
         ? { type: 'value', value: null }
         : looked;
     },
+    input: draft.workflow.input,
     ...(task.forEach === undefined ? {} : { item: elementOf(draft, node, task.forEach, round), index: round }),
   });
   if (!resolved.ok) {
@@ -124,7 +126,7 @@ function startRound(draft: Draft, node: number): StepEnd | undefined {
   changeStep(draft, node, { state: 'running', next, open: [...step.open, round] });
   if (step.items === undefined || next >= step.items) draft.state.ready.shift();
   draft.state.inFlight += 1;
-  draft.commands.push({ type: 'schedule', step: task.id, round, task: taskOf(task, resolved.value) });
+  draft.commands.push(startOf(task, round, resolved.value));
   return undefined;
 }
 

@@ -4,9 +4,9 @@
 import type { CoordinationEvent } from '../runtime/contracts/coordination.ts';
 import type { WireError } from '../runtime/contracts/errors.ts';
 import { endRun, undoStep } from './dag-end.ts';
-import { taskOf } from './dag-plan.ts';
 import { type Draft, lookUp, stepAt, taskAt } from './dag-state.ts';
 import { resolveInput } from './references.ts';
+import { undoOf } from './step-start.ts';
 
 type Ended = Extract<CoordinationEvent, { type: 'step.completed' | 'step.failed' }>;
 
@@ -39,11 +39,13 @@ function undoNext(draft: Draft): void {
     if (node === undefined) break;
     const task = taskAt(plan, node);
     const undo = task.compensate;
-    const resolved = resolveInput(undo?.input, { from: (path) => seen(draft, node, path) });
+    const resolved = resolveInput(undo?.input, {
+      from: (path) => seen(draft, node, path),
+      input: draft.workflow.input,
+    });
     if (undo && resolved.ok) {
       state.undo = { ...state.undo, queue, current: node };
-      const submit = taskOf(task, resolved.value, undo.capability);
-      draft.commands.push({ type: 'schedule', step: undoStep(plan, node), round: 0, task: submit });
+      draft.commands.push(undoOf(task, undoStep(plan, node), undo.capability, resolved.value));
       return;
     }
     state.undo = { ...state.undo, queue, done: [...state.undo.done, { step: node, ok: false }] };

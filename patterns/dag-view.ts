@@ -16,7 +16,7 @@ export function dagSteps(workflow: WorkflowSpec, state: DagState | null): StepVi
       state: step ? VIEWED[step.state] : 'blocked',
       round: step ? Math.max(0, step.next - 1) : 0,
       dependsOn: (plan.before[node] ?? []).map((before) => taskAt(plan, before).id),
-      capability: task.capability,
+      ...(task.capability === undefined ? {} : { capability: task.capability }),
       ...(step ? detail(step) : {}),
     };
   });

@@ -1,4 +1,5 @@
-// References inside the input of a step: { "$from": "step.field.0.field" }, and under forEach { "$item": "field" } and { "$index": true }.
+// References inside the input of a step: { "$from": "step.field.0.field" }, { "$input": "field" } for the input of the workflow, and where
+// there are items { "$item": "field" } and { "$index": true }.
 // Here they are found (when a definition is checked) and replaced (when a step starts). Pure.
 
 /** A path split at its dots: the id of a step, then fields and positions. */
@@ -7,13 +8,13 @@ export type Path = readonly string[];
 /** `deps` in a path stands for `{ [id]: result }` of the step's own dependencies. */
 export const DEPS = 'deps';
 
-const REFERENCE_KEYS = ['$from', '$item', '$index'] as const;
+const REFERENCE_KEYS = ['$from', '$item', '$index', '$input'] as const;
 const MAX_DEPTH = 64;
 
 /** One reference as it stands in an input. `at` is its JSON path below the input, such as `.found.$from`. */
 export type Reference =
   | { readonly type: 'from'; readonly at: string; readonly path: Path }
-  | { readonly type: 'item' | 'index'; readonly at: string }
+  | { readonly type: 'item' | 'index' | 'input'; readonly at: string }
   | { readonly type: 'malformed'; readonly at: string; readonly message: string };
 
 export const splitPath = (path: string): Path => path.split('.');
@@ -56,6 +57,7 @@ function readReference(key: string, value: Record<string, unknown>, at: string):
   if (key === '$index') return target === true ? { type: 'index', at } : malformed('$index takes the value true');
   if (typeof target !== 'string') return malformed(`${key} takes a text such as "step.field"`);
   if (key === '$item') return { type: 'item', at };
+  if (key === '$input') return { type: 'input', at };
   const path = splitPath(target);
   return path.some((part) => part === '')
     ? malformed(`"${target}" is not a path such as "step.field.0"`)
@@ -68,6 +70,8 @@ export interface Scope {
   from(path: Path): Looked;
   readonly item?: unknown;
   readonly index?: number;
+  /** Of the workflow. */
+  readonly input?: unknown;
 }
 
 export type Looked = { readonly type: 'value'; readonly value: unknown } | { readonly type: 'absent' };
@@ -107,8 +111,11 @@ function replace(value: unknown, scope: Scope): unknown {
 function lookUp(key: string, target: unknown, scope: Scope): unknown {
   if (key === '$index') return scope.index ?? null;
   const text = String(target);
+  const path = text === '' ? [] : splitPath(text);
   const looked =
-    key === '$from' ? scope.from(splitPath(text)) : descend(scope.item, text === '' ? [] : splitPath(text));
+    key === '$from'
+      ? scope.from(splitPath(text))
+      : descend(key === '$input' ? (scope.input ?? null) : scope.item, path);
   if (looked.type === 'absent') throw new Unresolved(`${key}: "${text}"`);
   return looked.value;
 }

@@ -62,14 +62,106 @@ export const conditionSchema: z.ZodType<Condition> = z.lazy(() =>
   ]),
 ) as z.ZodType<Condition>;
 
+/** What work used or may use. `cost` in any one unit, the same everywhere in a run. */
+export const usageSchema = z
+  .strictObject({
+    tokens: z.number().int().min(0).max(1e12).optional(),
+    cost: z.number().min(0).max(1e12).optional(),
+    /** Steps started: every task counts one. */
+    calls: z.number().int().min(0).max(1e9).optional(),
+    messages: z.number().int().min(0).max(1e9).optional(),
+  })
+  .meta({ id: 'Usage' });
+export type Usage = z.infer<typeof usageSchema>;
+
+/** Limits of a run and everything below it. What a step may use is reserved before it starts; what it used is settled when it ends. */
+export const budgetSchema = z
+  .strictObject({
+    tokens: z.number().int().min(0).max(1e12).optional(),
+    cost: z.number().min(0).max(1e12).optional(),
+    calls: z.number().int().min(0).max(1e9).optional(),
+    messages: z.number().int().min(0).max(1e9).optional(),
+    /** From the start of the run, pauses included. */
+    wallMs: z
+      .number()
+      .int()
+      .min(1)
+      .max(30 * 86_400_000)
+      .optional(),
+    /** Runs inside runs below this one. */
+    depth: z.number().int().min(0).max(10).optional(),
+    /** Reserved for each step that names no `reserve` of its own. Default: one call. */
+    perStep: usageSchema.optional(),
+    /** `stop`: end with `budget`; `degrade`: start nothing new, keep what is done, end `partial`; `ask`: pause and ask a person for more. */
+    onBreach: z.enum(['stop', 'degrade', 'ask']).default('stop'),
+  })
+  .meta({ id: 'Budget' });
+export type Budget = z.infer<typeof budgetSchema>;
+
+const expiresMsSchema = z
+  .number()
+  .int()
+  .min(1)
+  .max(365 * 86_400_000);
+const promptSchema = z.string().min(1).max(10_000);
+
+/** A piece of work that a pattern hands out itself: like a task, without a place in a graph. */
+export const participantSchema = z
+  .strictObject({
+    capability: capabilityRefSchema,
+    input: z.unknown().optional(),
+    timeoutMs: z.number().int().min(1).max(86_400_000).optional(),
+    retry: retrySchema.optional(),
+    priority: z.number().int().min(0).max(9).optional(),
+    agentId: z.string().min(1).max(120).optional(),
+    reserve: usageSchema.optional(),
+  })
+  .meta({ id: 'Participant' });
+export type Participant = z.infer<typeof participantSchema>;
+
+/** A stage of a pipeline. Inside `input`, `{ "$item": "field" }` is what the stage before gave (the item itself for the first), `{ "$index": true }` its number. */
+export const stageSchema = z
+  .strictObject({
+    id: stepIdSchema,
+    capability: capabilityRefSchema,
+    /** Default: what the stage before gave. */
+    input: z.unknown().optional(),
+    /** Items it works on at once. */
+    concurrency: z.number().int().min(1).max(1_000).default(1),
+    /** Finished items of the stage before that may wait for this one; when it is full the stage before starts nothing. */
+    buffer: z.number().int().min(1).max(10_000).default(8),
+    timeoutMs: z.number().int().min(1).max(86_400_000).optional(),
+    retry: retrySchema.optional(),
+    priority: z.number().int().min(0).max(9).optional(),
+    agentId: z.string().min(1).max(120).optional(),
+    reserve: usageSchema.optional(),
+  })
+  .meta({ id: 'Stage' });
+export type Stage = z.infer<typeof stageSchema>;
+
+const STEP_KINDS = ['capability', 'workflow', 'approval', 'ask'] as const;
+
 /**
- * One task of a workflow. Anywhere inside `input`, `{ "$from": "step.field" }` stands for an earlier result;
+ * One task of a workflow: a capability, a nested workflow, an approval or a question to a person, exactly one of them. Anywhere inside `input`, `{ "$from": "step.field" }` stands for an earlier result;
+ * `{ "$input": "field" }` for the workflow's own input;
  * under `forEach`, `{ "$item": "field" }` for the element and `{ "$index": true }` for its position.
  */
 export const workflowTaskSchema = z
   .strictObject({
     id: stepIdSchema,
-    capability: capabilityRefSchema,
+    capability: capabilityRefSchema.optional(),
+    /** A whole workflow as this step, same schema as the body of create. Its `input` is this step's `input` unless it has one of its own. */
+    workflow: z.record(z.string(), z.unknown()).optional(),
+    /** A person says yes or no; no fails the step (`rejected`). */
+    approval: z.strictObject({ prompt: promptSchema, expiresMs: expiresMsSchema.optional() }).optional(),
+    /** A person gives a value that fits the JSON Schema; it is the step's result. */
+    ask: z
+      .strictObject({
+        prompt: promptSchema,
+        schema: z.record(z.string(), z.unknown()).optional(),
+        expiresMs: expiresMsSchema.optional(),
+      })
+      .optional(),
     input: z.unknown().optional(),
     dependsOn: z.array(stepIdSchema).max(10_000).default([]),
     timeoutMs: z.number().int().min(1).max(86_400_000).optional(),
@@ -84,6 +176,12 @@ export const workflowTaskSchema = z
     loop: z.strictObject({ until: conditionSchema, maxRounds: z.number().int().min(1).max(1_000) }).optional(),
     /** Undo, run in reverse order of completion under `onFailure: "compensate"`; its input may refer to this step's result. */
     compensate: z.strictObject({ capability: capabilityRefSchema, input: z.unknown().optional() }).optional(),
+    /** Reserved in the budget before it starts. Default: the budget's `perStep`. */
+    reserve: usageSchema.optional(),
+  })
+  .refine((task) => STEP_KINDS.filter((kind) => task[kind] !== undefined).length === 1, {
+    path: ['capability'],
+    message: `give exactly one of ${STEP_KINDS.join(', ')}`,
   })
   .meta({ id: 'WorkflowTask' });
 export type WorkflowTask = z.infer<typeof workflowTaskSchema>;
@@ -94,6 +192,30 @@ export const createWorkflowSchema = z
     name: z.string().min(1).max(200).default('workflow'),
     pattern: z.string().min(1).max(50).default('sequential'),
     tasks: z.array(workflowTaskSchema).max(10_000).default([]),
+    /** What the whole run works on; `{ "$input": "field" }` refers to it. */
+    input: z.unknown().optional(),
+    /** pipeline */
+    stages: z.array(stageSchema).min(1).max(100).optional(),
+    items: z.array(z.unknown()).max(100_000).optional(),
+    /** pipeline: more items may be appended while it runs, until the source is closed. Default false. */
+    open: z.boolean().optional(),
+    /** hierarchical */
+    goal: z.string().min(1).max(20_000).optional(),
+    coordinator: participantSchema.optional(),
+    /** consensus: what every voter is asked; `question` alone is short for the input `{ question }`. */
+    task: participantSchema.optional(),
+    question: z.string().min(1).max(20_000).optional(),
+    voters: z
+      .union([
+        z.strictObject({ n: z.number().int().min(1).max(1_000) }),
+        z.strictObject({ agents: z.array(z.string().min(1).max(120)).min(1).max(1_000) }),
+      ])
+      .optional(),
+    /** swarm: a capability that answers `{ score }` for `{ ...input, x }` (or `path`); the lowest score wins. */
+    objective: participantSchema.optional(),
+    budget: budgetSchema.optional(),
+    /** Outcomes are taken in the order their steps were started, so that the same seed gives the same history. Slower. Default false. */
+    synchronous: z.boolean().optional(),
     options: z.record(z.string(), z.unknown()).default({}),
     onFailure: z.enum(['fail_fast', 'continue', 'compensate']).default('fail_fast'),
     deadlineMs: z
@@ -113,7 +235,10 @@ export const createWorkflowSchema = z
   })
   .meta({ id: 'CreateWorkflow' });
 export type CreateWorkflow = z.input<typeof createWorkflowSchema>;
-export type WorkflowSpec = Omit<z.infer<typeof createWorkflowSchema>, 'idempotencyKey'>;
+export type WorkflowSpec = Omit<z.infer<typeof createWorkflowSchema>, 'idempotencyKey'> & {
+  /** How the pattern was chosen, when the body left it to `auto`. */
+  readonly selected?: { readonly from: string; readonly rule: string };
+};
 
 export const stepViewSchema = z
   .object({
@@ -130,6 +255,9 @@ export const stepViewSchema = z
     reason: z.string().optional(),
     startedAt: z.string().nullable().optional(),
     endedAt: z.string().nullable().optional(),
+    /** The run inside, of a step that is a workflow. */
+    workflowId: z.string().optional(),
+    detail: z.unknown().optional(),
   })
   .meta({ id: 'WorkflowStep' });
 
@@ -159,6 +287,14 @@ export const workflowViewSchema = z
     error: wireErrorSchema.optional(),
     decisions: z.string().meta({ description: 'Where the decision log is.' }),
     metrics: workflowMetricsSchema.optional(),
+    /** The pattern's own picture: bid book, ballots, plan tree, swarm, queues of stages. */
+    picture: z.unknown().optional(),
+    /** Used and reserved so far, of a run with a budget. */
+    budget: z.object({ limits: budgetSchema, used: usageSchema, reserved: usageSchema }).optional(),
+    /** The run and step this one is a step of. */
+    parent: z.object({ workflowId: workflowIdSchema, step: z.string(), round: z.number().int() }).optional(),
+    /** The run this one was forked from, and the step from which it does everything anew. */
+    forkOf: z.object({ workflowId: workflowIdSchema, fromStep: z.string().nullable() }).optional(),
     version: z.number().int(),
     createdAt: z.string(),
     startedAt: z.string().nullable(),
@@ -168,6 +304,6 @@ export const workflowViewSchema = z
 export type WorkflowView = z.infer<typeof workflowViewSchema>;
 
 export const workflowSummarySchema = workflowViewSchema
-  .omit({ tasks: true, output: true, metrics: true })
+  .omit({ tasks: true, output: true, metrics: true, picture: true, budget: true })
   .meta({ id: 'WorkflowSummary' });
 export type WorkflowSummary = z.infer<typeof workflowSummarySchema>;

@@ -64,6 +64,15 @@ export function definitionOf(
   return { spec: run.spec, strategy, options: options.data, defHash };
 }
 
+/** Every capability the definition names, with the place where it does. */
+export function capabilitiesOf({ strategy, spec, options }: Definition): { capability: string; path: string }[] {
+  if (strategy.capabilities) return [...strategy.capabilities(spec, options)];
+  return spec.tasks.flatMap(({ capability, compensate }, index) => [
+    ...(capability === undefined ? [] : [{ capability, path: `tasks[${index}].capability` }]),
+    ...(compensate ? [{ capability: compensate.capability, path: `tasks[${index}].compensate.capability` }] : []),
+  ]);
+}
+
 /** SHA-256 of canonical JSON: the same wish has the same hash. */
 export const hashOf = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
 

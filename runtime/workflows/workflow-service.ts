@@ -14,6 +14,7 @@ import {
   type WorkflowView,
 } from '../contracts/workflow.ts';
 import {
+  capabilitiesOf,
   type Definition,
   define,
   definitionOf,
@@ -195,13 +196,10 @@ export class WorkflowService implements WorkflowsApi {
   }
 
   /** A name that no known type offers is refused now; later, when a step is due, it would fail the step. */
-  async #checkCapabilities({ spec }: Definition, tenant: string): Promise<void> {
+  async #checkCapabilities(definition: Definition, tenant: string): Promise<void> {
     const places = new Map<string, string>();
-    spec.tasks.forEach((task, index) => {
-      if (!places.has(task.capability)) places.set(task.capability, `tasks[${index}].capability`);
-      const undo = task.compensate?.capability;
-      if (undo && !places.has(undo)) places.set(undo, `tasks[${index}].compensate.capability`);
-    });
+    for (const { capability, path } of capabilitiesOf(definition))
+      if (!places.has(capability)) places.set(capability, path);
     const check = async ([capability, path]: [string, string]) => {
       try {
         await this.#parts.capabilities.resolve({ capability }, tenant);
@@ -239,7 +237,7 @@ export class WorkflowService implements WorkflowsApi {
       : row.spec.tasks.map(({ id, dependsOn, capability }) => ({
           id,
           dependsOn,
-          capability,
+          ...(capability === undefined ? {} : { capability }),
           state: 'blocked' as const,
           round: 0,
         }));
