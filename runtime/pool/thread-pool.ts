@@ -19,7 +19,8 @@ import type {
 import type { Envelope } from '../transport/envelope.ts';
 import { NOTICES, OUTCOME, REQUEST, RESOLVE, SETTLED } from '../transport/frames.ts';
 import type { DataPort, Link } from '../transport/link.ts';
-import { Peer, type PeerOwner, type Route } from '../transport/peer.ts';
+import type { Route } from '../transport/lookups.ts';
+import { Peer, type PeerOwner } from '../transport/peer.ts';
 import { Wheel } from '../transport/wheel.ts';
 import { Attempts } from './attempts.ts';
 import { Cells } from './cells.ts';

@@ -10,7 +10,8 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import type { Death, HostControl, HostInit } from '../transport/control.ts';
 import type { DataPort } from '../transport/link.ts';
 import type { Scope } from './cell.ts';
-import { Host, type HostEnv } from './host.ts';
+import { Host } from './host.ts';
+import type { HostEnv } from './host-env.ts';
 
 /** The host task. Resolves after `end`; a fatal exception ends the thread with that error. */
 export async function host(init: HostInit<MessagePort>): Promise<void> {

@@ -2,14 +2,7 @@
 // It knows no cells: its owner (thread/host or pool/thread-pool) takes what is delivered and names routes.
 
 import type { DeadLetter, DeadLetterReason, TellResult } from '../contracts/envelope.ts';
-import {
-  type ErrorCode,
-  fromWireError,
-  RuntimeError,
-  toWireError,
-  type WireError,
-  wireError,
-} from '../contracts/errors.ts';
+import { fromWireError, RuntimeError, toWireError, type WireError, wireError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
 import { Asks } from './asks.ts';
 import { Delivered, Envelope, letterOf, type Meta, type Origin } from './envelope.ts';
@@ -30,14 +23,10 @@ import {
   UNPAUSED,
 } from './frames.ts';
 import { type DataPort, Link, type LinkEvents, type Turn } from './link.ts';
+import { Lookups, type Route } from './lookups.ts';
 import { portable } from './plain.ts';
-import { Queue } from './queue.ts';
+import { refusal } from './refusal.ts';
 import type { Wheel } from './wheel.ts';
-
-export interface Route {
-  readonly link: Link;
-  readonly slot: number;
-}
 
 export interface PeerOwner {
   /** The label of this end in message ids. */
@@ -63,23 +52,12 @@ export interface PeerOwner {
   unpaused(link: Link, slot: number): void;
 }
 
-interface Resolving {
-  /** In order: what was sent to the old place and came back, then what was sent since. */
-  readonly returned: Envelope[];
-  readonly waiting: Queue<Envelope>;
-  /** Until this much is acknowledged on the old link, more may come back. */
-  barrier: { readonly link: Link; readonly sequence: number; readonly stale: Route } | undefined;
-}
-
 export interface TellOptions {
   readonly from: AgentId | undefined;
   readonly fromSlot: number;
   readonly meta?: Meta | null;
 }
 
-/** Messages that wait while one addressee is looked up, and all together. */
-const LOOKUP_LIMIT = 8_192;
-const LOOKUPS_LIMIT = 65_536;
 /** An actor may move this often under one message. */
 const MAX_HOPS = 4;
 
@@ -91,17 +69,16 @@ export class Peer implements LinkEvents {
   lateReplies = 0;
   messagesIn = 0;
   messagesOut = 0;
-  readonly #resolving = new Map<AgentId, Resolving>();
+  readonly #lookups: Lookups;
   readonly #owner: PeerOwner;
   readonly #turn: Turn;
-  /** Messages that wait for a lookup, all addressees together. */
-  #lookingUp = 0;
   #sequence = 0;
 
   constructor(owner: PeerOwner, wheel: Wheel, turn: Turn) {
     this.#owner = owner;
     this.#turn = turn;
     this.asks = new Asks(wheel);
+    this.#lookups = new Lookups((id, stale) => owner.resolve(id, stale));
     this.here = { label: owner.label, sentAtMs: 0 };
   }
 
@@ -157,23 +134,14 @@ export class Peer implements LinkEvents {
   /** Routes one message: to a cell of this thread, over a link, or into the queue of those whose addressee is looked up. */
   send(envelope: Envelope): void {
     this.messagesOut++;
-    const resolving = this.#resolving.size > 0 ? this.#resolving.get(envelope.to) : undefined;
-    if (resolving) {
-      if (resolving.waiting.length < LOOKUP_LIMIT && this.#lookingUp < LOOKUPS_LIMIT) {
-        this.#lookingUp++;
-        resolving.waiting.push(envelope);
-      } else this.refuse(envelope, 'backpressure');
+    if (this.#lookups.size > 0 && this.#lookups.has(envelope.to)) {
+      if (!this.#lookups.hold(envelope)) this.refuse(envelope, 'backpressure');
       return;
     }
     if (this.#owner.deliverLocally(envelope)) return;
     const route = this.#owner.route(envelope.to);
     if (route) this.#sendOn(route, envelope);
-    else {
-      const queue = new Queue<Envelope>();
-      queue.push(envelope);
-      this.#resolving.set(envelope.to, { returned: [], waiting: queue, barrier: undefined });
-      this.#owner.resolve(envelope.to, undefined);
-    }
+    else this.#lookups.begin(envelope);
   }
 
   #sendOn(route: Route, envelope: Envelope): void {
@@ -185,11 +153,7 @@ export class Peer implements LinkEvents {
 
   /** Ends a lookup: what waited goes on in order, or is refused. */
   resolved(id: AgentId, reason: DeadLetterReason = 'actor_not_found'): void {
-    const resolving = this.#resolving.get(id);
-    if (!resolving) return;
-    this.#resolving.delete(id);
-    this.#lookingUp -= Math.min(this.#lookingUp, resolving.waiting.length);
-    for (const envelope of [...resolving.returned, ...resolving.waiting.drain()]) {
+    for (const envelope of this.#lookups.take(id)) {
       // Its asker was told that the time is over; who waited for the way does not act on it now.
       if (envelope.correlation > 0 && !this.asks.waits(envelope.correlation)) continue;
       if (envelope.hops > MAX_HOPS) this.refuse(envelope, 'hop_limit');
@@ -241,7 +205,7 @@ export class Peer implements LinkEvents {
 
   /** Everything that waits is refused, every question fails. */
   stop(): void {
-    for (const id of [...this.#resolving.keys()]) this.resolved(id, 'actor_stopped');
+    for (const id of this.#lookups.ids()) this.resolved(id, 'actor_stopped');
     for (const link of [...this.links.values()]) link.close();
     this.asks.stop('target_lost', 'the thread is stopping');
   }
@@ -323,47 +287,12 @@ export class Peer implements LinkEvents {
   #refused(link: Link, sequence: number, reason: NackReason): void {
     const envelope = link.posted(sequence);
     if (!envelope || envelope.refused) return;
-    if (reason !== 'gone') {
-      this.refuse(envelope, reason);
-      return;
-    }
-    // The actor has left that place. Whatever is still on its way there will come back too: wait for all of it, keep the
-    // order, then ask where it lives now. The old route is drained before the first message takes the new one.
-    envelope.refused = true;
-    envelope.hops++;
-    let resolving = this.#resolving.get(envelope.to);
-    if (!resolving) {
-      resolving = { returned: [], waiting: new Queue(), barrier: undefined };
-      this.#resolving.set(envelope.to, resolving);
-    }
-    if (!resolving.barrier && resolving.returned.length === 0) {
-      for (const held of link.unhold(envelope.slot)) resolving.waiting.push(held);
-      resolving.barrier = { link, sequence: link.barrier(), stale: { link, slot: envelope.slot } };
-    }
-    const again = new Envelope(
-      envelope.to,
-      envelope.from,
-      envelope.fromSlot,
-      envelope.type,
-      envelope.body,
-      envelope.plain,
-      envelope.meta,
-      envelope.correlation,
-      envelope.timeoutMs,
-      envelope.confirm,
-    );
-    again.hops = envelope.hops;
-    resolving.returned.push(again);
+    if (reason === 'gone') this.#lookups.cameBack(link, envelope);
+    else this.refuse(envelope, reason);
   }
 
   acknowledged(link: Link): void {
-    if (this.#resolving.size === 0) return;
-    for (const [id, resolving] of this.#resolving) {
-      if (resolving.barrier?.link !== link || link.acked < resolving.barrier.sequence) continue;
-      const { stale } = resolving.barrier;
-      resolving.barrier = undefined;
-      this.#owner.resolve(id, stale);
-    }
+    this.#lookups.acknowledged(link);
   }
 
   other(link: Link, value: unknown): void {
@@ -377,36 +306,8 @@ export class Peer implements LinkEvents {
     for (const envelope of posted) this.refuse(envelope, 'target_lost', true);
     for (const envelope of waiting) this.refuse(envelope, 'target_lost');
     this.asks.lose(link.peer);
-    for (const [id, resolving] of this.#resolving) {
-      if (resolving.barrier?.link !== link) continue;
-      const { stale } = resolving.barrier;
-      resolving.barrier = undefined;
-      this.#owner.resolve(id, stale);
-    }
+    this.#lookups.closed(link);
   }
-}
-
-const REFUSALS: Partial<Record<DeadLetterReason, [ErrorCode, string]>> = {
-  actor_not_found: ['actor_not_found', 'no actor has this id on this node'],
-  actor_stopped: ['agent_stopped', 'it stopped before it took the message'],
-  mailbox_full: ['mailbox_full', 'its mailbox is full'],
-  dropped_oldest: ['mailbox_full', 'the message was dropped from its full mailbox'],
-  dropped_new: ['mailbox_full', 'its mailbox is full'],
-  backpressure: ['backpressure', 'it does not keep up with its senders'],
-  target_lost: ['target_lost', 'its thread was lost'],
-  not_cloneable: ['not_cloneable', 'the body cannot be cloned'],
-};
-
-/** The error of an ask whose message was not taken. */
-export function refusal(
-  envelope: { to: string; type: string; body?: unknown },
-  reason: DeadLetterReason,
-): RuntimeError {
-  const [code, why] = REFUSALS[reason] ?? ['target_lost', 'it could not be reached'];
-  const detail = reason === 'not_cloneable' && typeof envelope.body === 'string' ? `: ${envelope.body}` : '';
-  return new RuntimeError(code, `${envelope.to} did not take ${envelope.type}: ${why}${detail}`, {
-    details: { to: envelope.to, type: envelope.type, reason },
-  });
 }
 
 function describe(error: unknown): string {

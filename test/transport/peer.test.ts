@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import { NACK } from '../../runtime/transport/frames.ts';
-import { Peer, type PeerOwner, type Route } from '../../runtime/transport/peer.ts';
+import type { Route } from '../../runtime/transport/lookups.ts';
+import { Peer, type PeerOwner } from '../../runtime/transport/peer.ts';
 import { Wheel } from '../../runtime/transport/wheel.ts';
 import { Wire } from '../kit/wire.ts';
 
