@@ -1,0 +1,113 @@
+// Agents in the store: what they are, who owns them, their snapshots and durable timers.
+
+import type { AgentState, Isolation } from './agent.ts';
+import type { AgentId, NodeId } from './ids.ts';
+import type { Committed, Page } from './store-page.ts';
+
+export interface AgentRow {
+  readonly id: AgentId;
+  readonly tenant: string;
+  readonly type: string;
+  readonly defHash: string;
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  readonly capabilities: readonly string[] | null;
+  readonly isolation: Isolation;
+  /** What its owner works towards. */
+  readonly desired: 'running' | 'paused' | 'terminated';
+  /** Last known; the owner's memory is fresher. */
+  readonly state: AgentState;
+  readonly reason: string | null;
+  readonly owner: NodeId | null;
+  readonly epoch: number;
+  readonly version: number;
+  readonly snapshot: unknown;
+  readonly createdAt: string;
+}
+
+export interface NewAgentRow {
+  readonly id: AgentId;
+  readonly tenant: string;
+  readonly type: string;
+  readonly defHash: string;
+  readonly name: string;
+  readonly config: Record<string, unknown>;
+  readonly capabilities: readonly string[] | null;
+  readonly isolation: Isolation;
+  readonly idempotency?: { readonly key: string; readonly bodyHash: string };
+}
+
+export interface AgentFilter {
+  readonly tenant: string;
+  readonly type?: string;
+  readonly state?: AgentState;
+  readonly capability?: string;
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface AgentStore {
+  /** Group commit; owned by this node, epoch 1, version 1. */
+  create(
+    agent: NewAgentRow,
+  ): Promise<
+    | ({ readonly outcome: 'created'; readonly agent: AgentRow } & Committed)
+    | { readonly outcome: 'duplicate'; readonly agent: AgentRow }
+    | { readonly outcome: 'name_taken' }
+    | { readonly outcome: 'mismatch' }
+  >;
+  /** Compare and swap on `version` (omit: any). */
+  update(
+    id: AgentId,
+    tenant: string,
+    change: {
+      readonly config?: Record<string, unknown>;
+      readonly capabilities?: readonly string[];
+      readonly desired?: 'running' | 'paused' | 'terminated';
+      readonly state?: AgentState;
+      readonly reason?: string;
+    },
+    expectVersion?: number,
+  ): Promise<
+    | ({ readonly outcome: 'updated'; readonly agent: AgentRow } & Committed)
+    | { readonly outcome: 'stale'; readonly agent: AgentRow }
+    | { readonly outcome: 'not_found' }
+  >;
+  /** Guarded by the epoch. Group commit. */
+  saveSnapshot(id: AgentId, epoch: number, snapshot: unknown): Promise<'saved' | 'fenced'>;
+  /** Observed states of this node's agents, written as one roll-up. */
+  observe(
+    states: readonly {
+      readonly id: AgentId;
+      readonly epoch: number;
+      readonly state: AgentState;
+      readonly reason: string | null;
+    }[],
+  ): Promise<void>;
+  get(idOrName: string, tenant: string): Promise<AgentRow | null>;
+  list(filter: AgentFilter): Promise<Page<AgentRow>>;
+  /** Rows of this node whose version grew past the known one: commands that arrived through another node. */
+  changedSince(versions: ReadonlyMap<AgentId, number>): Promise<readonly AgentRow[]>;
+  /** Takes agents that nobody owns and whose definition this node has; epoch grows. */
+  adopt(defHashes: readonly string[], limit: number): Promise<readonly AgentRow[]>;
+  /** Capabilities with a live agent on any node: highest version per name. */
+  liveCapabilities(tenant: string): Promise<ReadonlyMap<string, number>>;
+  counts(): Promise<readonly { readonly type: string; readonly state: AgentState; readonly count: number }[]>;
+}
+
+export interface AgentTimer {
+  readonly agentId: AgentId;
+  readonly key: string;
+  readonly body: unknown;
+  /** Guards `done`: a timer that was set again in the meantime stays. */
+  readonly generation: number;
+}
+
+/** Durable timers of agents. */
+export interface AgentTimerStore {
+  set(id: AgentId, key: string, afterMs: number, body: unknown): Promise<void>;
+  clear(id: AgentId, key: string): Promise<void>;
+  /** Due timers of agents that this node owns, and the wait until the next (null: none). */
+  due(limit: number): Promise<{ readonly due: readonly AgentTimer[]; readonly nextInMs: number | null }>;
+  done(timer: AgentTimer): Promise<void>;
+}
