@@ -12,7 +12,7 @@ const QUERY_TIMEOUT_MS = 7_000;
 const CONNECT_TIMEOUT_MS = 3_000;
 const TRANSIENT_RETRIES = 5;
 const PROBE_MIN_MS = 250;
-const PROBE_MAX_MS = 2_000;
+const PROBE_MAX_MS = 1_000;
 
 /** OIDs whose text form is not what a {@link Rows} promises. */
 const INT8 = 20;
@@ -51,11 +51,12 @@ export function openPg(url: string, ambient: Ambient, options: { readonly maxCon
     idleTimeoutMillis: 0,
     options: '-c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off -c jit=off',
   } as pg.PoolConfig);
-  const health = createHealth(ambient, () => pool.query('SELECT 1'));
+  const health = createHealth(ambient, () => answers(common));
   for (const each of [pool, lane])
     each.on('error', (error) => ambient.log.debug('an idle database connection broke', { error: error.message }));
 
   async function withClient<T>(from: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    health.refuseWhileCut();
     let client: pg.PoolClient;
     try {
       client = await from.connect();
@@ -135,6 +136,18 @@ function toRows(result: pg.QueryResult): Rows {
   return { rows: result.rows as Record<string, unknown>[], rowCount: result.rowCount ?? 0 };
 }
 
+/** Whether a new connection gets an answer: those of the pool may be busy with waiting for nothing. */
+async function answers(config: pg.ClientConfig): Promise<void> {
+  const client = new pg.Client(config);
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query('SELECT 1');
+  } finally {
+    void client.end().catch(() => {});
+  }
+}
+
 /** An answer of a living server. Shutdown, crash, too many connections and cancelled statements count as the server being away. */
 function asSqlError(error: unknown): SqlError | undefined {
   if (!(error instanceof pg.DatabaseError) || !error.code) return undefined;
@@ -148,40 +161,64 @@ function sleep(ambient: Ambient, ms: number): Promise<void> {
   });
 }
 
-/** Up or down, told on change. While down it probes with growing waits, so that recovery needs no traffic. */
+/** The server answered, if only that it gave up on this one statement (timeout, cancelled by hand). */
+const QUERY_CANCELED = '57014';
+/** What pg-pool says when all its connections are in use: no word about the server. */
+const POOL_BUSY = 'timeout exceeded when trying to connect';
+
+/**
+ * Up or down, told on change. While down it probes with growing waits, so that recovery needs no traffic. After a connection was lost or
+ * timed out the way is cut: callers are refused at once until a probe is answered, instead of queueing for the next time limit.
+ */
 function createHealth(ambient: Ambient, ping: () => Promise<unknown>) {
   const listeners = new Set<(up: boolean) => void>();
   let up = true;
+  let cut: RuntimeError | undefined;
   let closed = false;
   let probe: Dispose | undefined;
 
   function set(now: boolean): void {
+    if (now) cut = undefined;
     if (up === now || closed) return;
     up = now;
     for (const listener of listeners) listener(up);
   }
   function schedule(waitMs: number): void {
     if (closed || probe) return;
-    probe = ambient.clock.setTimeout(() => {
-      ping().then(
-        () => {
-          probe = undefined;
-          set(true);
-        },
-        () => {
-          probe = undefined;
-          schedule(Math.min(PROBE_MAX_MS, waitMs * 2));
-        },
-      );
-    }, waitMs);
+    probe = ambient.clock.setTimeout(
+      () => {
+        ping().then(
+          () => {
+            probe = undefined;
+            set(true);
+          },
+          () => {
+            probe = undefined;
+            schedule(Math.max(PROBE_MIN_MS, Math.min(PROBE_MAX_MS, waitMs * 2)));
+          },
+        );
+      },
+      waitMs * (0.5 + ambient.random() / 2),
+    );
   }
   return {
     worked: () => set(true),
     failed(error: unknown): RuntimeError {
+      const { code, message } = error as { code?: unknown; message?: string };
+      const away = new RuntimeError('store_unavailable', `the database does not answer: ${message || code || error}`, {
+        cause: error,
+      });
+      if (code === QUERY_CANCELED) return away;
+      if (message !== POOL_BUSY && (!(error instanceof pg.DatabaseError) || /^(08|57P)/.test(error.code ?? '')))
+        cut = away;
       set(false);
-      schedule(PROBE_MIN_MS);
-      const why = error instanceof Error ? error.message || (error as { code?: string }).code : String(error);
-      return new RuntimeError('store_unavailable', `the database does not answer: ${why}`, { cause: error });
+      // At once: it may have been this one connection.
+      schedule(0);
+      return away;
+    },
+    /** @throws RuntimeError `store_unavailable` */
+    refuseWhileCut(): void {
+      if (cut) throw new RuntimeError('store_unavailable', cut.message, { cause: cut.cause });
     },
     listen(listener: (up: boolean) => void): Dispose {
       listeners.add(listener);
