@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { audit, type LedgerEntry, type Seen, TERMINAL, type Verdict } from './books.ts';
 import { call, type NodeProcess, tokenFor } from './node-process.ts';
 
 export interface ChaosOptions {
@@ -16,29 +17,11 @@ export interface ChaosOptions {
   readonly log?: (line: string) => void;
 }
 
-export interface ChaosReport {
+export interface ChaosReport extends Verdict {
   readonly kills: number;
   readonly acceptedTasks: number;
   readonly acceptedWorkflows: number;
   readonly unknownSubmits: number;
-  readonly missing: readonly string[];
-  readonly notEnded: readonly string[];
-  readonly twoOutcomes: readonly string[];
-  readonly badWorkflows: readonly string[];
-  /** Keys whose handler started again after its outcome had been committed. */
-  readonly repeatedAfterCommit: readonly string[];
-  readonly handlerStarts: number;
-  readonly committed: number;
-  readonly extraStarts: number;
-  readonly byStatus: Readonly<Record<string, number>>;
-}
-
-interface LedgerEntry {
-  readonly at: 'start' | 'end';
-  readonly key: string;
-  readonly task: string;
-  readonly attempt: number;
-  readonly pid: number;
 }
 
 const AGENTS_PER_NODE = 4;
@@ -46,7 +29,6 @@ const CALLERS_PER_NODE = 6;
 const LEAST_ACCEPTED = 20;
 const LOAD_LIMIT_MS = 30_000;
 const END_LIMIT_MS = 120_000;
-const TERMINAL = ['completed', 'failed', 'dead', 'cancelled', 'timed_out', 'partial'];
 
 /** Runs the load, kills a random node `kills` times, waits for the end, and checks every accepted id. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -88,12 +70,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
   over = true;
   await Promise.all(submitters);
-  const report = await settle(nodes, token, tasks, workflows, options);
+  const verdict = await settle(nodes, token, tasks, workflows, options.ledgerFile);
   for (const node of nodes) await node.stop();
-  return { ...report, kills: options.kills, unknownSubmits: unknown };
+  return {
+    ...verdict,
+    kills: options.kills,
+    unknownSubmits: unknown,
+    acceptedTasks: tasks.size,
+    acceptedWorkflows: workflows.size,
+  };
 }
 
-async function createAgents(nodes: readonly NodeProcess[], token: string): Promise<void> {
+export async function createAgents(nodes: readonly NodeProcess[], token: string): Promise<void> {
   for (const node of nodes) {
     for (let at = 0; at < AGENTS_PER_NODE; at++) {
       const { status } = await call(node, token, 'POST', '/api/agents/create', { type: 'ledger' });
@@ -132,19 +120,7 @@ async function startWorkflow(
   key: string,
   accepted: Set<string>,
 ): Promise<void> {
-  const step = (id: string, dependsOn: string[] = []) => ({
-    id,
-    capability: 'ledger.write',
-    input: { file, key: `${key}/${id}`, sleepMs: 5 },
-    dependsOn,
-    retry: { maxAttempts: 100, backoffMs: 10 },
-  });
-  const pattern = key < '8' ? 'sequential' : 'parallel';
-  const created = await call(node, token, 'POST', '/api/agents/workflows/create', {
-    name: key,
-    pattern,
-    tasks: [step('a'), step('b', ['a']), step('c', ['a']), step('d', ['b', 'c'])],
-  });
+  const created = await call(node, token, 'POST', '/api/agents/workflows/create', workflowOf(file, key));
   if (created.status !== 201) {
     if (created.status === 503 || created.status === 429) return;
     throw new Error(`create answered ${created.status}: ${JSON.stringify(created.body)}`);
@@ -154,92 +130,76 @@ async function startWorkflow(
   if (started.status === 202) accepted.add(id);
 }
 
+const STEPS: readonly (readonly [id: string, dependsOn: readonly string[]])[] = [
+  ['a', []],
+  ['b', ['a']],
+  ['c', ['a']],
+  ['d', ['b', 'c']],
+];
+
+/** A diamond of four steps, sequential or parallel as the key has it. */
+export function workflowOf(file: string, key: string) {
+  return {
+    name: key,
+    pattern: key < '8' ? 'sequential' : 'parallel',
+    tasks: STEPS.map(([id, dependsOn]) => ({
+      id,
+      capability: 'ledger.write',
+      input: { file, key: `${key}/${id}`, sleepMs: 5 },
+      dependsOn,
+      retry: { maxAttempts: 100, backoffMs: 10 },
+    })),
+  };
+}
+
 async function settle(
   nodes: readonly NodeProcess[],
   token: string,
   tasks: ReadonlySet<string>,
   workflows: ReadonlySet<string>,
-  options: ChaosOptions,
-): Promise<Omit<ChaosReport, 'kills' | 'unknownSubmits'>> {
+  file: string,
+): Promise<Verdict> {
   const node = nodes[0];
   if (!node) throw new Error('no node is left');
   const deadline = performance.now() + END_LIMIT_MS;
-  const missing: string[] = [];
-  const notEnded: string[] = [];
-  const twoOutcomes: string[] = [];
-  const byStatus: Record<string, number> = {};
-  const committedKeys = new Set<string>();
-  for (const id of tasks) {
-    const task = await ended(node, token, `/api/agents/tasks/${id}`, deadline);
-    if (!task) missing.push(id);
-    else {
-      const status = String(task.status);
-      byStatus[status] = (byStatus[status] ?? 0) + 1;
-      if (!TERMINAL.includes(status)) notEnded.push(`${id} ${status}`);
-      if (outcomesOf(task) !== 1) twoOutcomes.push(id);
-      if (status === 'completed') committedKeys.add(String((task.result as { key?: string })?.key));
-    }
-  }
-  const badWorkflows: string[] = [];
-  for (const id of workflows) {
-    const run = await ended(node, token, `/api/agents/workflows/${id}`, deadline);
-    if (!run) missing.push(id);
-    else if (!TERMINAL.includes(String(run.status))) notEnded.push(`${id} ${run.status}`);
-    else {
-      const steps = run.tasks as { id: string; state: string }[];
-      if (run.status !== 'completed' || steps.length !== 4 || steps.some(({ state }) => state !== 'completed')) {
-        badWorkflows.push(
-          `${id} ${run.status} ${run.stopReason} ${steps.map(({ id: step, state }) => `${step}:${state}`).join(' ')}`,
-        );
-      }
-      for (const step of steps) committedKeys.add(`${run.name}/${step.id}`);
-    }
-  }
-  return {
-    acceptedTasks: tasks.size,
-    acceptedWorkflows: workflows.size,
-    missing,
-    notEnded,
-    twoOutcomes,
-    badWorkflows,
-    byStatus,
-    ...readLedger(options.ledgerFile, committedKeys),
+  return auditNode({ node, token, tasks, workflows, file, deadline });
+}
+
+/** Waits for the end of everything that was accepted, and balances the books. */
+export async function auditNode(accepted: {
+  readonly node: NodeProcess;
+  readonly token: string;
+  readonly tasks: Iterable<string>;
+  readonly workflows: Iterable<string>;
+  /** The ledger. */
+  readonly file: string;
+  /** By `performance.now()`; what has not ended by then is seen as it is. */
+  readonly deadline: number;
+}): Promise<Verdict> {
+  const { node, token, file, deadline } = accepted;
+  const see = async (ids: Iterable<string>, path: string) => {
+    const seen = new Map<string, Seen>();
+    for (const id of ids) seen.set(id, await ended(node, token, `${path}/${id}`, deadline));
+    return seen;
   };
+  return audit({
+    tasks: await see(accepted.tasks, '/api/agents/tasks'),
+    workflows: await see(accepted.workflows, '/api/agents/workflows'),
+    ledger: readLedger(file),
+    stepsPerWorkflow: STEPS.length,
+  });
 }
 
-/** The terminal outcomes in a task's history: one, however often it was tried. */
-function outcomesOf(task: Record<string, unknown>): number {
-  const attempts = (task.attempts ?? []) as { outcome: string }[];
-  const completed = attempts.filter(({ outcome }) => outcome === 'completed').length;
-  return task.status === 'completed' ? completed : completed + 1;
-}
-
-function readLedger(
-  file: string,
-  committed: ReadonlySet<string>,
-): Pick<ChaosReport, 'repeatedAfterCommit' | 'handlerStarts' | 'committed' | 'extraStarts'> {
+/** A line that a crash cut off is left out: its handler did not come that far. */
+function readLedger(file: string): readonly LedgerEntry[] {
   const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : [];
-  const entries = lines.flatMap((line) => {
+  return lines.flatMap((line) => {
     try {
       return [JSON.parse(line) as LedgerEntry];
     } catch {
       return [];
     }
   });
-  const starts = new Map<string, number>();
-  const endedThenLived = new Map<string, LedgerEntry>();
-  const repeatedAfterCommit: string[] = [];
-  for (const entry of entries) {
-    if (entry.at === 'end') endedThenLived.set(entry.key, entry);
-    else {
-      starts.set(entry.key, (starts.get(entry.key) ?? 0) + 1);
-      // An end whose process went on long enough to see another start of the same key in the same process was settled before.
-      const before = endedThenLived.get(entry.key);
-      if (before && before.pid === entry.pid) repeatedAfterCommit.push(entry.key);
-    }
-  }
-  const handlerStarts = [...starts.values()].reduce((sum, count) => sum + count, 0);
-  return { repeatedAfterCommit, handlerStarts, committed: committed.size, extraStarts: handlerStarts - starts.size };
 }
 
 async function ended(

@@ -26,8 +26,12 @@ export interface Service {
   readonly url: string;
   /** Process id of the server; changes with every restart. */
   readonly pid: number;
-  /** Ends it as a crash; resolves when it is gone. Its data stay. */
+  /** Ends it and its children as a crash; resolves when they are gone. Its data stay. */
   kill9(): Promise<void>;
+  /** Stops it and its children in the middle of what they do (SIGSTOP): connections stay open and nobody answers. */
+  freeze(): void;
+  /** Lets a frozen server go on. */
+  thaw(): void;
   /** Starts it again on the same data and port. */
   restart(): Promise<void>;
   /** Ends it and removes its folder. */
@@ -245,6 +249,7 @@ interface ServiceSpec {
 }
 
 // The shell tells the server's pid, then waits for the end of its standard input: that is the end of this process.
+// The server is its child: once dead it is a zombie (Z) until waited for.
 // `$1`: keep the folder (a restart follows) or remove it is told by the line read; no line means we are gone.
 const GUARD = `folder="$1"; signal="$2"; shift 2
 "$@" >"$folder/server.log" 2>&1 </dev/null &
@@ -253,7 +258,7 @@ echo "$pid"
 read -r word
 kill -"$signal" "$pid" 2>/dev/null
 tries=0
-while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+while ps -o stat= -p "$pid" | grep -qv Z && [ "$tries" -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
 kill -9 "$pid" 2>/dev/null
 wait "$pid" 2>/dev/null
 [ "$word" = keep ] || rm -rf "$folder"`;
@@ -273,8 +278,17 @@ async function startService(spec: ServiceSpec): Promise<Service> {
       return running.pid;
     },
     async kill9() {
-      process.kill(running.pid, 'SIGKILL');
-      await until(() => !isAlive(running.pid), `${spec.name} to die`);
+      const all = [running.pid, ...childrenOf(running.pid)];
+      for (const pid of all) signal(pid, 'SIGKILL');
+      // A child that lingers would keep the next server from starting on the same data.
+      await until(() => !all.some(isAlive), `${spec.name} to die`);
+    },
+    freeze() {
+      // The parent first: it must not start new children meanwhile.
+      for (const pid of [running.pid, ...childrenOf(running.pid)]) signal(pid, 'SIGSTOP');
+    },
+    thaw() {
+      for (const pid of [...childrenOf(running.pid), running.pid]) signal(pid, 'SIGCONT');
     },
     async restart() {
       await end('keep');
@@ -320,6 +334,23 @@ function exited(child: ChildProcess): Promise<void> {
     : new Promise((resolve) => {
         child.once('exit', () => resolve());
       });
+}
+
+function childrenOf(parent: number): readonly number[] {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+  return lines.flatMap((line) => {
+    const [pid, ppid] = line.trim().split(/\s+/).map(Number);
+    return pid !== undefined && ppid === parent ? [pid] : [];
+  });
+}
+
+/** A child may have ended since it was listed. */
+function signal(pid: number, name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ESRCH') throw error;
+  }
 }
 
 function isAlive(pid: number): boolean {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { seededRandom } from '../kit/ambient.ts';
 import { type ChaosReport, runChaos } from '../kit/chaos.ts';
 import { startNode } from '../kit/node-process.ts';
 import { freshDatabase } from '../kit/services.ts';
@@ -18,17 +19,6 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A seeded uniform generator (mulberry32): the moments of murder are the same in every run with the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 function expectCleanBooks(report: ChaosReport, places: number): void {
   console.log(JSON.stringify({ ...report, missing: report.missing.length, notEnded: report.notEnded.length }));
   expect(report.acceptedTasks).toBeGreaterThan(kills);
@@ -38,6 +28,7 @@ function expectCleanBooks(report: ChaosReport, places: number): void {
   expect(report.twoOutcomes).toEqual([]);
   expect(report.badWorkflows).toEqual([]);
   expect(report.repeatedAfterCommit).toEqual([]);
+  expect(report.neverRan).toEqual([]);
   // A kill can only repeat what was in a handler at that moment.
   expect(report.extraStarts).toBeLessThanOrEqual(kills * AGENTS_PER_NODE * places);
 }
@@ -56,7 +47,7 @@ describe('a node killed with SIGKILL under load', () => {
       places,
       kills,
       ledgerFile: join(folder, 'ledger.jsonl'),
-      random: seeded(seed),
+      random: seededRandom(seed),
       log: console.log,
     });
     expectCleanBooks(report, places);
