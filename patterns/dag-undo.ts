@@ -25,7 +25,8 @@ export function beginUndo(draft: Draft, cause: WireError): void {
 /** False when the event is not the end of the undo in flight. */
 export function undoEnded(draft: Draft, event: Ended): boolean {
   const { undo } = draft.state;
-  if (!undo || undo.current === null || undoStep(draft.plan, undo.current) !== event.step) return false;
+  if (!undo || undo.current === null || event.round !== 0 || undoStep(draft.plan, undo.current) !== event.step)
+    return false;
   const done = [...undo.done, { step: undo.current, ok: event.type === 'step.completed' }];
   draft.state.undo = { ...undo, current: null, done };
   undoNext(draft);
