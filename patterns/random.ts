@@ -1,33 +1,52 @@
-// Seeded randomness whose state is one number, so that it can be part of a state: the same state gives the same numbers again. Pure.
+// Seeded randomness whose whole state is one number, so that it lives in the state of a run and is replayed with it. Pure.
 
-const RANGE = 4_294_967_296;
+/** A number in [0, 1) and the generator as it is afterwards (mulberry32). */
+export interface Drawn {
+  readonly value: number;
+  readonly next: number;
+}
 
-/** mulberry32. Draws change only this object; `state` is what a pattern keeps between two events. */
+export function draw(generator: number): Drawn {
+  const next = (generator + 0x6d2b79f5) | 0;
+  let mixed = Math.imul(next ^ (next >>> 15), 1 | next);
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+  return { value: ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296, next };
+}
+
+/** A copy in random order (Fisher and Yates), and the generator afterwards. */
+export function shuffled<T>(items: readonly T[], generator: number): { readonly items: T[]; readonly next: number } {
+  const copy = [...items];
+  let next = generator;
+  for (let last = copy.length - 1; last > 0; last--) {
+    const drawn = draw(next);
+    next = drawn.next;
+    const other = Math.floor(drawn.value * (last + 1));
+    [copy[last], copy[other]] = [copy[other] as T, copy[last] as T];
+  }
+  return { items: copy, next };
+}
+
+/** The same numbers for a decision that draws many: draws change only this object, `state` is what is kept between two events. */
 export interface Random {
-  /** A 32-bit integer. */
   readonly state: number;
   /** Uniform in [0, 1). */
   next(): number;
   /** Uniform in [low, high). */
   between(low: number, high: number): number;
-  /** A whole number in [0, count). */
-  below(count: number): number;
 }
 
-export function randomFrom(state: number): Random {
-  let current = state | 0;
+export function randomFrom(generator: number): Random {
+  let state = generator | 0;
   const next = () => {
-    current = (current + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(current ^ (current >>> 15), 1 | current);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / RANGE;
+    const drawn = draw(state);
+    state = drawn.next;
+    return drawn.value;
   };
   return {
     get state() {
-      return current;
+      return state;
     },
     next,
     between: (low, high) => low + next() * (high - low),
-    below: (count) => Math.floor(next() * count),
   };
 }
