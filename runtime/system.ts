@@ -350,8 +350,10 @@ class NodeSystem implements TroupeRuntime {
   #listen(tree: AgentTree): void {
     this.#pool.onNotice((notice) => this.#onNotice(notice));
     this.#tree.agents.onTransition(({ id, to }) => {
-      this.#home.onTransition(id as AgentId, to, tree.get(id as AgentId)?.reason ?? null);
-      if (to === 'terminated') this.#requests.forget(id as AgentId);
+      const over = to === 'terminated';
+      // Only an end has a reason, and looking an agent up makes a view of it.
+      this.#home.onTransition(id as AgentId, to, over ? (tree.get(id as AgentId)?.reason ?? null) : null);
+      if (over) this.#requests.forget(id as AgentId);
     });
     this.#foundation.bus.subscribe((hint) => {
       if (hint.type === 'queue' && hint.queue.startsWith('agent:')) this.#workforce.mention(hint.queue);
@@ -489,7 +491,17 @@ function agentTree({ agents }: SupervisionTree): AgentTree {
     watch: (id, listener) => agents.watch(id, listener),
     get(id) {
       const view = agents.get(id);
-      return view && { ...view, thread: view.thread ?? null, reason: view.reason ?? null };
+      if (view === undefined) return undefined;
+      const { state, incarnation, restarts, errors, startedAtMs } = view;
+      return {
+        state,
+        thread: view.thread ?? null,
+        incarnation,
+        restarts,
+        errors,
+        reason: view.reason ?? null,
+        startedAtMs,
+      };
     },
   };
 }

@@ -41,7 +41,8 @@ const ADOPT_AT_ONCE = 500;
 export class AgentHome {
   readonly #options: AgentHomeOptions;
   readonly #residents = new Map<AgentId, Resident>();
-  readonly #names = new Map<string, AgentId>();
+  /** Ids by name, by tenant. */
+  readonly #names = new Map<string, Map<string, AgentId>>();
   readonly #unobserved = new Map<AgentId, { state: AgentState; reason: string | null }>();
 
   constructor(options: AgentHomeOptions) {
@@ -58,7 +59,7 @@ export class AgentHome {
 
   /** By id or by name within the tenant. */
   find(idOrName: string, tenant: string): Resident | undefined {
-    const id = this.#names.get(nameKey(tenant, idOrName)) ?? (idOrName as AgentId);
+    const id = this.#names.get(tenant)?.get(idOrName) ?? (idOrName as AgentId);
     const resident = this.#residents.get(id);
     return resident?.row.tenant === tenant ? resident : undefined;
   }
@@ -74,7 +75,9 @@ export class AgentHome {
     workforce.join({ id: row.id, slots: entry.concurrency, epoch: row.epoch, capabilities });
     const resident: Resident = { row, entry, started: Promise.resolve(), thread: undefined, savedSince: false };
     this.#residents.set(row.id, resident);
-    this.#names.set(nameKey(row.tenant, row.name), row.id);
+    const names = this.#names.get(row.tenant);
+    if (names) names.set(row.name, row.id);
+    else this.#names.set(row.tenant, new Map([[row.name, row.id]]));
     resident.started = tree
       .spawn({
         id: row.id,
@@ -189,7 +192,11 @@ export class AgentHome {
     workforce.leave(id);
     await tree.stop(id, mode, timeoutMs);
     this.#residents.delete(id);
-    this.#names.delete(nameKey(resident.row.tenant, resident.row.name));
+    const { tenant, name } = resident.row;
+    const names = this.#names.get(tenant);
+    // The name may be another's by now: it is free from the command to remove on.
+    if (names?.get(name) === id) names.delete(name);
+    if (names?.size === 0) this.#names.delete(tenant);
     this.#unobserved.delete(id);
   }
 
@@ -253,10 +260,6 @@ export class AgentHome {
       paused: row.desired === 'paused',
     };
   }
-}
-
-function nameKey(tenant: string, name: string): string {
-  return `${tenant}\n${name}`;
 }
 
 function isLive(state: AgentState | undefined): boolean {

@@ -278,7 +278,10 @@ export class AgentService implements AgentsApi {
     const { tree, pool, ambient, manifest, home } = this.#options;
     const resident: Resident | undefined = home.get(row.id);
     const supervised = resident ? tree.get(row.id) : undefined;
-    const thread = supervised ? pool.threadStats().find((each) => each.thread === supervised.thread) : undefined;
+    const thread =
+      supervised && supervised.thread !== null
+        ? pool.threadStats().find((each) => each.thread === supervised.thread)
+        : undefined;
     return viewOf(resident?.row ?? row, manifest.get(row.type), {
       supervised,
       cell: stats.get(row.id),

@@ -6,15 +6,16 @@ import type { AgentRow } from '../contracts/store.ts';
 import type { CellStats, ThreadStats } from '../contracts/wire.ts';
 import type { SupervisedState } from './ports.ts';
 
+interface Offered {
+  readonly name: string;
+  readonly version: number;
+}
+
 /** The capabilities an agent offers: all of its type's, or the chosen ones. */
-export function offeredBy(
-  entry: ManifestEntry | undefined,
-  chosen: readonly string[] | null,
-): readonly { readonly name: string; readonly version: number }[] {
+export function offeredBy(entry: ManifestEntry | undefined, chosen: readonly string[] | null): readonly Offered[] {
   const all = entry?.capabilities ?? [];
-  return all
-    .filter(({ name }) => chosen === null || chosen.includes(name))
-    .map(({ name, version }) => ({ name, version }));
+  // The type's own list as it is, for all agents that offer all: there may be thousands.
+  return chosen === null ? all : all.filter(({ name }) => chosen.includes(name));
 }
 
 export interface Live {
@@ -32,7 +33,7 @@ export function viewOf(row: AgentRow, entry: ManifestEntry | undefined, live: Li
     type: row.type,
     name: row.name,
     state: supervised?.state ?? row.state,
-    capabilities: [...offeredBy(entry, row.capabilities)],
+    capabilities: offeredBy(entry, row.capabilities).map(({ name, version }) => ({ name, version })),
     config: row.config,
     isolation: row.isolation,
     node: row.owner,

@@ -8,6 +8,7 @@ interface Member {
   readonly id: AgentId;
   readonly slots: number;
   readonly epoch: number;
+  /** Without its own one, which nobody shares: what that queue offers is read off the member. */
   queues: readonly Queue[];
   thread: number;
   taken: number;
@@ -30,12 +31,13 @@ export interface Joining {
  */
 export class NodeWorkforce implements Workforce {
   readonly #members = new Map<AgentId, Member>();
+  /** Agents of one type offer the same list, and there may be thousands: they share their queues. */
+  readonly #queuesOf = new WeakMap<Joining['capabilities'], readonly Queue[]>();
   /** Agents with a free slot, longest waiting first. A queue without any agent has no entry. */
   readonly #free = new Map<Queue, Map<AgentId, Member>>();
   readonly #served = new Map<Queue, number>();
   readonly #freeSlots = new Map<Queue, number>();
-  /** The same for queues of single agents: there may be thousands, so they are offered only after a task was seen in them. */
-  readonly #freePinned = new Map<Queue, number>();
+  /** Queues of single agents that are offered: there may be thousands, so only those in which a task was seen. */
   #mentioned = new Set<Queue>();
   readonly #listeners = new Set<() => void>();
 
@@ -46,7 +48,7 @@ export class NodeWorkforce implements Workforce {
       id,
       slots,
       epoch,
-      queues: queuesOf(id, capabilities),
+      queues: this.#queues(capabilities),
       thread: -1,
       taken: 0,
       available: false,
@@ -58,7 +60,7 @@ export class NodeWorkforce implements Workforce {
     const member = this.#members.get(id);
     if (!member) return;
     this.#withdraw(member);
-    member.queues = queuesOf(id, capabilities);
+    member.queues = this.#queues(capabilities);
     this.#enlist(member);
   }
 
@@ -99,7 +101,7 @@ export class NodeWorkforce implements Workforce {
     const offers: { queue: Queue; free: number }[] = [];
     for (const [queue, free] of this.#freeSlots) if (free > 0) offers.push({ queue, free });
     for (const queue of this.#mentioned) {
-      const free = this.#freePinned.get(queue) ?? 0;
+      const free = this.freeIn(queue);
       if (free > 0) offers.push({ queue, free });
     }
     return offers;
@@ -107,12 +109,15 @@ export class NodeWorkforce implements Workforce {
 
   /** Whether any available agent of this node serves the queue, busy or not. */
   serves(queue: Queue): boolean {
+    const pinned = pinnedTo(queue);
+    if (pinned !== undefined) return this.#members.get(pinned)?.available === true;
     return (this.#served.get(queue) ?? 0) > 0;
   }
 
   /** Free slots in one queue. */
   freeIn(queue: Queue): number {
-    return this.#slotsOf(queue).get(queue) ?? 0;
+    const pinned = pinnedTo(queue);
+    return pinned === undefined ? (this.#freeSlots.get(queue) ?? 0) : freeOf(this.#members.get(pinned));
   }
 
   /** Slots in use and in all, over available agents. */
@@ -127,8 +132,9 @@ export class NodeWorkforce implements Workforce {
   }
 
   take(queue: Queue): TakenSlot | undefined {
-    const member = this.#free.get(queue)?.values().next().value;
-    if (!member) return undefined;
+    const pinned = pinnedTo(queue);
+    const member = pinned === undefined ? this.#free.get(queue)?.values().next().value : this.#members.get(pinned);
+    if (freeOf(member) === 0 || !member) return undefined;
     this.#withdraw(member);
     member.taken += 1;
     this.#enlist(member, false);
@@ -153,7 +159,7 @@ export class NodeWorkforce implements Workforce {
     const free = member.slots - member.taken;
     for (const queue of member.queues) {
       add(this.#served, queue, -1);
-      add(this.#slotsOf(queue), queue, -free);
+      add(this.#freeSlots, queue, -free);
       const waiting = this.#free.get(queue);
       waiting?.delete(member.id);
       if (waiting?.size === 0) this.#free.delete(queue);
@@ -165,7 +171,7 @@ export class NodeWorkforce implements Workforce {
     const free = member.slots - member.taken;
     for (const queue of member.queues) {
       add(this.#served, queue, 1);
-      add(this.#slotsOf(queue), queue, free);
+      add(this.#freeSlots, queue, free);
       if (free <= 0) continue;
       const waiting = this.#free.get(queue);
       if (waiting) waiting.set(member.id, member);
@@ -174,8 +180,12 @@ export class NodeWorkforce implements Workforce {
     if (tell && free > 0) this.#changed();
   }
 
-  #slotsOf(queue: Queue): Map<Queue, number> {
-    return queue.startsWith('agent:') ? this.#freePinned : this.#freeSlots;
+  #queues(capabilities: Joining['capabilities']): readonly Queue[] {
+    const known = this.#queuesOf.get(capabilities);
+    if (known) return known;
+    const queues = capabilities.map(({ name, version }) => capabilityQueue(name, version));
+    this.#queuesOf.set(capabilities, queues);
+    return queues;
   }
 
   #changed(): void {
@@ -183,8 +193,15 @@ export class NodeWorkforce implements Workforce {
   }
 }
 
-function queuesOf(id: AgentId, capabilities: Joining['capabilities']): readonly Queue[] {
-  return [...capabilities.map(({ name, version }) => capabilityQueue(name, version)), agentQueue(id)];
+const PINNED = agentQueue('' as AgentId);
+
+/** The agent whose own queue this is. */
+function pinnedTo(queue: Queue): AgentId | undefined {
+  return queue.startsWith(PINNED) ? (queue.slice(PINNED.length) as AgentId) : undefined;
+}
+
+function freeOf(member: Member | undefined): number {
+  return member?.available ? Math.max(0, member.slots - member.taken) : 0;
 }
 
 function add(counts: Map<Queue, number>, queue: Queue, by: number): void {

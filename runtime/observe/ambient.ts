@@ -6,6 +6,8 @@ import type { Ambient, Clock, Logger } from '../contracts/ports.ts';
 
 /** The longest timer Node has: a longer one fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Bytes of randomness drawn at once. */
+const RANDOM_POOL = 4_096;
 
 /** A duration a timer can take: within [0, 2^31 - 1] ms; what is no number counts as 0. */
 export function clampDelayMs(delayMs: number): number {
@@ -26,12 +28,26 @@ export const systemClock: Clock = {
   },
 };
 
+/** Cryptographic randomness, drawn in bulk: each call of its source costs more than the rest of making an id. No byte is given twice. */
+function pooledRandomBytes(): (count: number) => Uint8Array {
+  let pool: Uint8Array = new Uint8Array(0);
+  let at = 0;
+  return (count) => {
+    if (at + count > pool.length) {
+      pool = randomBytes(Math.max(RANDOM_POOL, count));
+      at = 0;
+    }
+    at += count;
+    return pool.subarray(at - count, at);
+  };
+}
+
 /** What a real node runs on. Ids take cryptographic randomness; `random` (jitter, rotation) need not. */
 export function systemAmbient(log: Logger): Ambient {
   return {
     clock: systemClock,
     random: Math.random,
-    newId: createIdFactory({ nowMs: systemClock.nowMs, randomBytes }),
+    newId: createIdFactory({ nowMs: systemClock.nowMs, randomBytes: pooledRandomBytes() }),
     log,
   };
 }

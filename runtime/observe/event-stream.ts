@@ -15,6 +15,18 @@ export function createEventFeed({ clock, log }: { readonly clock: Clock; readonl
   const general = new Set<Listener>();
   const waiting: RuntimeEvent[] = [];
   let delivering = false;
+  let stampedMs = Number.NaN;
+  let stamp = '';
+
+  /** Thousands of notices share a millisecond, and writing it out costs more than the notice. */
+  const now = (): string => {
+    const nowMs = clock.nowMs();
+    if (nowMs !== stampedMs) {
+      stampedMs = nowMs;
+      stamp = new Date(nowMs).toISOString();
+    }
+    return stamp;
+  };
 
   const hear = (listener: Listener, event: RuntimeEvent): void => {
     try {
@@ -41,8 +53,8 @@ export function createEventFeed({ clock, log }: { readonly clock: Clock; readonl
 
   return {
     publish,
-    notice(event: NewEvent) {
-      publish([{ ...event, seq: null, at: new Date(clock.nowMs()).toISOString() }]);
+    notice({ stream, type, tenant, data }: NewEvent) {
+      publish([{ stream, seq: null, type, tenant, at: now(), data }]);
     },
     subscribe(listener, filter): Dispose {
       const { stream, tenant } = filter ?? {};

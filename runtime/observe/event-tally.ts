@@ -34,6 +34,8 @@ export class EventTally {
   readonly #failedAt = new Open();
   readonly #workflowStart = new Open();
   readonly #listener: TallyListener;
+  #at = '';
+  #atMs = Number.NaN;
 
   constructor(listener: TallyListener = {}) {
     this.#listener = listener;
@@ -46,7 +48,12 @@ export class EventTally {
   add(event: RuntimeEvent): void {
     bump(this.counts, event.type);
     this.#listener.counted?.(event);
-    const at = Date.parse(event.at);
+    // Many events carry the same text.
+    if (event.at !== this.#at) {
+      this.#at = event.at;
+      this.#atMs = Date.parse(event.at);
+    }
+    const at = this.#atMs;
     const { stream, data } = event;
     switch (event.type) {
       case 'task.accepted':

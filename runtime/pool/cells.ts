@@ -78,20 +78,19 @@ export class Cells {
 
   /** Places an entry and starts its cell; resolves with the thread. The entry is gone when it rejects. */
   async #launch(entry: Entry, wanted: number | undefined): Promise<number> {
-    const startedAt = this.#nowMs();
-    const left = () => Math.max(1, this.#options.spawnTimeoutMs - (this.#nowMs() - startedAt));
-    const late = () =>
-      new RuntimeError('spawn_timeout', `${entry.id} did not start within ${this.#options.spawnTimeoutMs} ms`, {
-        details: { id: entry.id },
-      });
+    const { spawnTimeoutMs } = this.#options;
+    const dueAtMs = this.#nowMs() + spawnTimeoutMs;
     let handle: Thread | undefined;
     try {
-      handle = await this.#pick(entry, wanted, left, late);
+      handle = this.#pickNow(entry, wanted) ?? (await this.#pickLater(entry, dueAtMs));
       const chosen = handle;
+      const timeoutMs = Math.max(1, dueAtMs - this.#nowMs());
       try {
         // The entry is settled in the turn of the answer: what the cell tells next finds it in place.
-        await chosen.order({ op: 'spawn', spec: entry.spec }, { timeoutMs: left(), late }, (slot) =>
-          this.#settleEntry(entry, chosen, slot as Residence),
+        await chosen.order(
+          { op: 'spawn', spec: entry.spec },
+          { timeoutMs, late: () => spawnTimeout(entry, spawnTimeoutMs) },
+          (slot) => this.#settleEntry(entry, chosen, slot as Residence),
         );
       } finally {
         chosen.placing--;
@@ -139,9 +138,18 @@ export class Cells {
     this.#directory.changed(entry.id);
   }
 
-  async #pick(entry: Entry, wanted: number | undefined, left: () => number, late: () => RuntimeError): Promise<Thread> {
+  /** The thread that was asked for, else the shared one with the fewest cells; undefined when none is up now. */
+  #pickNow(entry: Entry, wanted: number | undefined): Thread | undefined {
     const given = wanted === undefined ? undefined : this.#threads.get(wanted);
     if (given?.up && (!given.dedicatedTo || given.dedicatedTo === entry.id)) return reserve(given);
+    if (entry.dedicated) return undefined;
+    const best = this.#threads.leastLoaded();
+    return best && reserve(best);
+  }
+
+  async #pickLater(entry: Entry, dueAtMs: number): Promise<Thread> {
+    const left = () => Math.max(1, dueAtMs - this.#nowMs());
+    const late = () => spawnTimeout(entry, this.#options.spawnTimeoutMs);
     if (entry.dedicated) {
       const own = this.#threads.startThread(entry.id);
       if (await this.#threads.until(() => own.state !== 'starting', left())) {
@@ -151,13 +159,10 @@ export class Cells {
       this.#threads.kill(own, 'drained', wireError('spawn_timeout', 'it did not come up in time'));
       throw this.#threads.stopping ? new RuntimeError('no_thread_up', 'the pool is stopping') : late();
     }
-    const free = () => this.#threads.shared().filter((handle) => handle.up);
-    if (free().length === 0 && !(await this.#threads.until(() => free().length > 0, left()))) {
-      throw this.#threads.stopping ? new RuntimeError('no_thread_up', 'the pool is stopping') : late();
-    }
-    const [first, ...others] = free();
-    if (!first) throw late();
-    return reserve(others.reduce((best, handle) => (handle.load < best.load ? handle : best), first));
+    await this.#threads.until(() => this.#threads.leastLoaded() !== undefined, left());
+    const best = this.#threads.leastLoaded();
+    if (best) return reserve(best);
+    throw this.#threads.stopping ? new RuntimeError('no_thread_up', 'the pool is stopping') : late();
   }
 
   #order(handle: Thread, order: Parameters<Thread['order']>[0], timeoutMs: number): Promise<unknown> {
@@ -277,6 +282,10 @@ export class Cells {
   #nowMs(): number {
     return this.#ambient.clock.monotonicMs();
   }
+}
+
+function spawnTimeout({ id }: Entry, spawnTimeoutMs: number): RuntimeError {
+  return new RuntimeError('spawn_timeout', `${id} did not start within ${spawnTimeoutMs} ms`, { details: { id } });
 }
 
 /** Counts a spawn before it is under way, so that those of one turn spread. */

@@ -23,8 +23,11 @@ export type Order = WithoutCall<ControlOp>;
 
 interface Call {
   /** Runs in the very turn of the answer, before any later notice of the same thread. */
-  readonly settled: (value: unknown) => void;
+  readonly settled: ((value: unknown) => void) | undefined;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: RuntimeError) => void;
+  /** Ends its time limit. */
+  readonly cancel: Dispose;
 }
 
 export interface ThreadHandleOptions {
@@ -106,7 +109,7 @@ export class ThreadHandle<Resident> {
   order(
     order: Order,
     limit: { readonly timeoutMs: number; readonly late: () => RuntimeError },
-    settled: (value: unknown) => void = () => {},
+    settled?: (value: unknown) => void,
   ): Promise<unknown> {
     if (this.state === 'down') return Promise.reject(this.#lost());
     let carried: Order;
@@ -117,26 +120,11 @@ export class ThreadHandle<Resident> {
     }
     const call = ++this.#lastCall;
     return new Promise((resolve, reject) => {
-      let cancel: Dispose = () => {};
-      const finish = () => {
+      const cancel = this.#clock.setTimeout(() => {
         this.#calls.delete(call);
-        cancel();
-      };
-      cancel = this.#clock.setTimeout(() => {
-        finish();
         reject(limit.late());
       }, limit.timeoutMs);
-      this.#calls.set(call, {
-        settled: (value) => {
-          finish();
-          settled(value);
-          resolve(value);
-        },
-        reject: (error) => {
-          finish();
-          reject(error);
-        },
-      });
+      this.#calls.set(call, { settled, resolve, reject, cancel });
       this.#batch.push({ ...carried, call } as ControlOp);
       if (this.#batch.length === 1) process.nextTick(() => this.#send());
     });
@@ -144,9 +132,14 @@ export class ThreadHandle<Resident> {
 
   /** The answer to an order, as it came over the data plane. */
   settled(call: number, ok: boolean, value: unknown): void {
-    const pending = this.#calls.get(call);
-    if (ok) pending?.settled(value);
-    else pending?.reject(fromWireError(value as WireError));
+    const pending = this.#take(call);
+    if (!pending) return;
+    if (!ok) {
+      pending.reject(fromWireError(value as WireError));
+      return;
+    }
+    pending.settled?.(value);
+    pending.resolve(value);
   }
 
   end(): void {
@@ -167,7 +160,15 @@ export class ThreadHandle<Resident> {
     // Ports that never reached the thread would keep the process alive.
     this.init.data.close();
     this.init.control.close();
-    for (const call of [...this.#calls.values()]) call.reject(this.#lost());
+    for (const call of [...this.#calls.keys()]) this.#take(call)?.reject(this.#lost());
+  }
+
+  #take(call: number): Call | undefined {
+    const pending = this.#calls.get(call);
+    if (!pending) return undefined;
+    this.#calls.delete(call);
+    pending.cancel();
+    return pending;
   }
 
   #send(): void {

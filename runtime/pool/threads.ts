@@ -116,6 +116,15 @@ export class Threads {
       .filter((handle) => !handle.dedicatedTo && handle.state !== 'retiring' && handle.state !== 'down');
   }
 
+  /** Of the shared threads that are up. */
+  leastLoaded(): Thread | undefined {
+    let best: Thread | undefined;
+    for (const { handle } of this.#threads.values()) {
+      if (!handle.dedicatedTo && handle.up && (best === undefined || handle.load < best.load)) best = handle;
+    }
+    return best;
+  }
+
   startThread(dedicatedTo?: AgentId): Thread {
     const { node, beatMs, graceMs } = this.#options;
     const { clock } = this.#ambient;

@@ -69,12 +69,17 @@ SELECT id, created_at FROM ins`;
 
 type CreatedRow = { readonly id: string; readonly created_at: string };
 
-function createKind(node: string): OpKind<NewAgentRow, CreatedRow, CreatedRow | null> {
+interface CreateOp {
+  readonly uuid: string;
+  readonly agent: NewAgentRow;
+}
+
+function createKind(node: string): OpKind<CreateOp, CreatedRow, CreatedRow | null> {
   return {
     name: 'agent.create',
-    key: (agent) => toUuid(agent.id),
-    encode: (agent) => ({
-      id: toUuid(agent.id),
+    key: ({ uuid }) => uuid,
+    encode: ({ uuid, agent }) => ({
+      id: uuid,
       tenant: agent.tenant,
       type: agent.type,
       def_hash: agent.defHash,
@@ -86,7 +91,7 @@ function createKind(node: string): OpKind<NewAgentRow, CreatedRow, CreatedRow | 
       idem_hash: agent.idempotency?.bodyHash,
     }),
     statement: (json) => sql('agent_create', CREATE, json, node),
-    decode: (_agent, rows) => rows[0] ?? null,
+    decode: (_op, rows) => rows[0] ?? null,
   };
 }
 
@@ -127,8 +132,9 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
 
   return {
     async create(agent) {
+      const op: CreateOp = { uuid: toUuid(agent.id), agent };
       for (let round = 0; round < 3; round++) {
-        const row = await commit.run(creates, agent);
+        const row = await commit.run(creates, op);
         if (row) return created(agent, row, fromUuid('node', node));
         const earlier = await findEarlier(db, agent, node);
         if (earlier) return earlier;

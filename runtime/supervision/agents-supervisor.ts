@@ -298,7 +298,9 @@ export class AgentsSupervisor {
     this.#byState[agent.state] += 1;
     const { id, type, tenant } = agent.spec;
     const { state: to, incarnation, thread } = agent;
-    this.#emit('agent.transition', agent, { from, to, cause, incarnation, thread, ...(error ? { error } : {}) });
+    // No spread: this runs three times for every agent that starts.
+    const data = error ? { from, to, cause, incarnation, thread, error } : { from, to, cause, incarnation, thread };
+    this.#emit('agent.transition', agent, data);
     for (const listener of this.#listeners) {
       try {
         listener({ id, type, tenant, from, to, cause, incarnation, thread, error });
