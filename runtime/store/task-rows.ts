@@ -68,12 +68,19 @@ export const DUE = `CASE WHEN r.run_at IS NOT NULL THEN greatest(r.run_at, now.a
 
 /**
  * Adds `takes`: an insert takes the lease only when its caller asked and nothing runnable of its queue goes before it, neither a row
- * nor an unclaimed one among those inserted with it. `able`: whether this node may take anything.
+ * nor an unclaimed one among those inserted with it. `able`: whether this node may take anything; `where`: which rows of `source` (s) count.
+ * The head of a queue is looked for once a queue: in a busy one the look walks over the entries of all that was claimed lately.
  */
-export const takes = (source: string, able: string): string => `SELECT r.*, r.claim AND r.due <= r.at AND ${able}
+export const takes = (
+  source: string,
+  able: string,
+  where = 'true',
+): string => `SELECT r.*, r.claim AND r.due <= r.at AND ${able}
     AND count(*) FILTER (WHERE NOT r.claim AND r.due <= r.at) OVER (PARTITION BY r.queue ORDER BY r.rank, r.i ROWS UNBOUNDED PRECEDING) = 0
-    AND NOT EXISTS (SELECT 1 FROM task t WHERE t.state = 'queued' AND t.queue = r.queue AND t.rank <= r.rank) AS takes
-  FROM ${source} r`;
+    AND coalesce(r.rank < min(r.head) OVER (PARTITION BY r.queue), true) AS takes
+  FROM (SELECT s.*, CASE WHEN s.claim AND row_number() OVER (PARTITION BY s.queue, s.claim) = 1 THEN
+      (SELECT t.rank FROM task t WHERE t.state = 'queued' AND t.queue = s.queue ORDER BY t.rank, t.id LIMIT 1) END AS head
+    FROM ${source} s WHERE ${where}) r`;
 
 /** `task.accepted`, the first event of a task, is its row: an event of its own would say the same once more at every insert. */
 export const ACCEPTED_EVENT = `SELECT id AS stream, 1 AS seq, 'task' AS kind, tenant, 'task.accepted' AS type, created_at AS at,

@@ -32,7 +32,7 @@ keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   ON CONFLICT DO NOTHING RETURNING target),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL AND NOT draining
   AND EXISTS (SELECT 1 FROM r WHERE claim) FOR KEY SHARE),
-fresh AS MATERIALIZED (${takes('r', 'EXISTS (SELECT 1 FROM me)')} WHERE r.idem_key IS NULL OR r.id IN (SELECT target FROM keyed)),
+fresh AS MATERIALIZED (${takes('r', 'EXISTS (SELECT 1 FROM me)', 's.idem_key IS NULL OR s.id IN (SELECT target FROM keyed)')}),
 ins AS (${insertTasks('fresh')})
 SELECT id, state, run_at, created_at FROM ins`;
 
