@@ -8,25 +8,39 @@ import type { ModuleRoot } from './agents/manifest.ts';
 import { type Config, type ConfigInput, resolveConfig } from './config.ts';
 import type { CoordinationStrategy } from './contracts/coordination.ts';
 import type { Ambient } from './contracts/ports.ts';
+import { strategiesOf } from './library/define-strategy.ts';
 import { type Troupe, withHandles } from './library/troupe.ts';
 import { startSystem } from './system.ts';
 
 export { type Config, type ConfigInput, printableConfig, resolveConfig } from './config.ts';
 export type { AgentView, CreateAgent, UpdateAgent } from './contracts/agent.ts';
-export type { CoordinationStrategy } from './contracts/coordination.ts';
+export type {
+  Bid,
+  Candidate,
+  CoordinationCommand,
+  CoordinationEvent,
+  CoordinationStrategy,
+  Decision,
+  HumanRequest,
+  StepView,
+  StopReason,
+  Verdict,
+  WorkflowProblem,
+} from './contracts/coordination.ts';
 export type { TellResult } from './contracts/envelope.ts';
 export { RuntimeError, TaskError, type WireError } from './contracts/errors.ts';
 export type { RuntimeEvent } from './contracts/event.ts';
 export type { CallContext, SystemStatus, TroupeRuntime } from './contracts/runtime.ts';
 export type { Terminated } from './contracts/supervision.ts';
 export type { CancelReport, SubmitTask, TaskView } from './contracts/task.ts';
-export type { CreateWorkflow, WorkflowView } from './contracts/workflow.ts';
+export type { CreateWorkflow, WorkflowSpec, WorkflowView } from './contracts/workflow.ts';
+export { defineStrategy } from './library/define-strategy.ts';
 export type { AgentRef, RunHandle, TaskHandle } from './library/handles.ts';
 export type { Troupe } from './library/troupe.ts';
 
 /** What beyond the configuration can be given to {@link createTroupe}. */
 export interface TroupeOptions extends ConfigInput {
-  /** Patterns beside the shipped ones. */
+  /** Patterns beside the shipped ones, made by {@link defineStrategy}. Every node on the same database needs the same ones. */
   readonly strategies?: readonly CoordinationStrategy[];
   /** The node could not go on and has stopped itself. Default: the process exits with `code`. */
   readonly onExit?: (code: number, why: string) => void;
@@ -34,6 +48,7 @@ export interface TroupeOptions extends ConfigInput {
   readonly ambient?: Ambient;
 }
 
+const SHIPPED = [sequential, parallel] as readonly CoordinationStrategy[];
 const LEAST_THREADS = 2;
 const PING_MS = 1_000;
 
@@ -52,7 +67,7 @@ export async function createTroupe(options: TroupeOptions = {}): Promise<Troupe>
   const system = await startSystem({
     config,
     roots: [...shippedRoots(config), ...config.agentRoots.map((at): ModuleRoot => ({ at }))],
-    strategies: [sequential, parallel, ...strategies] as readonly CoordinationStrategy[],
+    strategies: strategiesOf(SHIPPED, strategies),
     version: (createRequire(import.meta.url)(packageJson()) as { version: string }).version,
     threads: config.threads ?? Math.max(LEAST_THREADS, availableParallelism()),
     onExit: onExit ?? ((code) => process.exit(code)),

@@ -82,6 +82,8 @@ export interface Started {
 
 export interface SimulationResult {
   readonly end: End;
+  /** Length of the journal when it ended; what came later was late. */
+  readonly endedAfter: number;
   readonly journal: readonly CoordinationEvent[];
   readonly commands: readonly CoordinationCommand[];
   readonly decisions: readonly Decision[];

@@ -2,12 +2,13 @@
 // is put through JSON at random, as a crash would. Every promise of a strategy is checked on the way.
 
 import { canonicalJson } from '../contracts/canonical-json.ts';
-import type {
-  CoordinationCommand,
-  CoordinationEvent,
-  CoordinationStrategy,
-  Decision,
-  Verdict,
+import {
+  type CoordinationCommand,
+  type CoordinationEvent,
+  type CoordinationStrategy,
+  type Decision,
+  STOP_REASONS,
+  type Verdict,
 } from '../contracts/coordination.ts';
 import { type CreateWorkflow, createWorkflowSchema, type WorkflowSpec } from '../contracts/workflow.ts';
 import { promise, sealed } from './plain.ts';
@@ -58,6 +59,7 @@ class Simulation<Options, State> {
   readonly #decisions: Decision[] = [];
   #state: State | undefined;
   #end: End | undefined;
+  #endedAfter = 0;
 
   constructor(strategy: CoordinationStrategy<Options, State>, body: CreateWorkflow, how: SimulationOptions) {
     const { workflow, options } = prepare(strategy, body);
@@ -88,6 +90,7 @@ class Simulation<Options, State> {
     const { scheduled, calls, cancelled, skipped, maxInFlight } = this.#world;
     return {
       end,
+      endedAfter: this.#endedAfter,
       journal: this.#journal,
       commands: this.#commands,
       decisions: this.#decisions,
@@ -122,7 +125,11 @@ class Simulation<Options, State> {
     promise(this.#end === undefined, 'the end is the last command');
     this.#commands.push(command);
     this.#world.carryOut(command, this.#journal.length);
-    if (command.type === 'end') this.#end = command;
+    if (command.type !== 'end') return;
+    const { stopReason } = command;
+    promise(STOP_REASONS.includes(stopReason), `a run ends for a reason of the closed list, not ${stopReason}`);
+    this.#end = command;
+    this.#endedAfter = this.#journal.length;
   }
 
   #answer(state: State | undefined, event: CoordinationEvent): Verdict<State> {

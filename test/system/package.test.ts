@@ -75,13 +75,14 @@ test('holds what is run and read, and neither sources nor tests', () => {
 test('every door that its package.json names opens', async () => {
   const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
   const doors = Object.keys(exports).filter((door) => !door.endsWith('.json'));
-  expect(doors).toEqual(['.', './agents', './http']);
+  expect(doors).toEqual(['.', './agents', './http', './testing']);
   const script = doors.map((door) => `console.log(Object.keys(await import('troupe${door.slice(1)}')).join());`);
   const { stdout } = await node('--input-type=module', '-e', script.join('\n'));
-  const [library, agents, http] = stdout.split('\n');
+  const [library, agents, http, testing] = stdout.split('\n');
   expect(library).toContain('createTroupe');
   expect(agents).toContain('defineAgent');
   expect(http).toContain('createApp');
+  expect(testing).toContain('strategyConformance');
 });
 
 test('a user of the types compiles under strict settings', async () => {
