@@ -24,6 +24,7 @@ export const ACCESS: Readonly<Record<string, Allowed>> = {
   'GET /api/agents/tasks/list': READ,
   'GET /api/agents/tasks/{id}': READ,
   'POST /api/agents/tasks/{id}/cancel': WORK,
+  'POST /api/agents/tasks/{id}/redrive': ADMIN,
   'GET /api/agents/tasks/{id}/events': READ,
   'POST /api/agents/workflows/create': WORK,
   'GET /api/agents/workflows/list': READ,

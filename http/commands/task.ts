@@ -1,4 +1,4 @@
-// `troupe task`: submit, read, list, cancel and await tasks of a running server.
+// `troupe task`: submit, read, list, cancel, redrive and await tasks of a running server.
 
 import type { Command } from 'commander';
 import { fields, intArgument, jsonArgument, print, type Row, table } from './output.ts';
@@ -94,6 +94,14 @@ export function addTaskCommand(program: Command): void {
       const remote = await connect(flags);
       const report = await remote.send('POST', `${BASE}/${encodeURIComponent(id)}/cancel`, { graceMs: flags.graceMs });
       print(report, flags.json, (value: Row) => fields(value, ['id', 'outcome', 'afterMs', 'collateral']));
+    });
+
+  withRemoteOptions(task.command('redrive'))
+    .description('put a dead task back into its queue (role admin)')
+    .argument('<id>')
+    .action(async (id: string, flags: RemoteOptions) => {
+      const remote = await connect(flags);
+      print(await remote.send('POST', `${BASE}/${encodeURIComponent(id)}/redrive`), flags.json, show);
     });
 }
 

@@ -1,4 +1,4 @@
-// Tasks over REST: submit one or many, read, list, cancel, follow.
+// Tasks over REST: submit one or many, read, list, cancel, redrive, follow.
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -123,6 +123,30 @@ export function taskRoutes(deps: RouteDeps): Endpoint[] {
       async handle(request) {
         const { c, body, call } = request;
         return c.json(await tasks.cancel(taskId(request), defined(body), call), 202);
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/api/agents/tasks/{id}/redrive',
+      id: 'redriveTask',
+      tag: 'tasks',
+      summary: 'Put a dead task back into its queue, with its attempts counted anew',
+      body: z.strictObject({}),
+      bodyOptional: true,
+      responses: {
+        202: {
+          description: 'The task; its history stays.',
+          content: json(taskViewSchema),
+          headers: { Location: 'Where the task is.' },
+        },
+        404: NO_TASK,
+        409: problem('The task is not dead, or its workflow has ended.'),
+      },
+      async handle(request) {
+        const { c, call } = request;
+        const task = await tasks.redrive(taskId(request), call);
+        c.header('location', `${deps.basePath}/api/agents/tasks/${task.id}`);
+        return c.json(presentTask(task), 202);
       },
     }),
     endpoint({

@@ -96,6 +96,11 @@ export interface TasksApi {
   list(filter: TaskListFilter, call?: CallContext): Promise<Page<TaskView>>;
   /** Throws `task_terminal` (details.status). */
   cancel(id: string, options?: { graceMs?: number }, call?: CallContext): Promise<CancelReport>;
+  /**
+   * A dead task back to its queue, with its attempts counted from the beginning; its history stays.
+   * Throws `task_not_found`, `illegal_transition` (details.from) when it is not dead or its workflow has ended, `queue_full`.
+   */
+  redrive(id: string, call?: CallContext): Promise<TaskView>;
   /** The terminal task, or the task as it is when `timeoutMs` is over. */
   wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<TaskView>;
 }

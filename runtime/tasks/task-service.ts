@@ -136,6 +136,24 @@ export class TaskService implements TasksApi {
     return this.#cancellation.cancel(this.#taskId(id), call.tenant, options.graceMs);
   }
 
+  async redrive(id: string, call: CallContext = LIBRARY): Promise<TaskView> {
+    const { store, dispatcher, bus } = this.#parts;
+    const task = await this.#read(id, call.tenant);
+    await this.#admission.admit(call.tenant);
+    const back = await store.redrive(task.id, call.tenant).catch((error: unknown) => {
+      this.#admission.leave(call.tenant);
+      throw error;
+    });
+    if (!back) {
+      this.#admission.leave(call.tenant);
+      throw await this.#notRedriven(task, call.tenant);
+    }
+    const queue = await this.#queueOf(task, call.tenant);
+    dispatcher.hint(queue);
+    bus.publish({ type: 'queue', queue });
+    return this.get(id, call);
+  }
+
   async wait(
     id: string,
     options: { timeoutMs: number; signal?: AbortSignal },
@@ -143,6 +161,21 @@ export class TaskService implements TasksApi {
   ): Promise<TaskView> {
     if (!Number.isFinite(options.timeoutMs)) throw invalidInput('timeoutMs', 'must be a finite number of milliseconds');
     return this.#waits.wait(id, () => this.#read(id, call.tenant), options);
+  }
+
+  async #notRedriven({ id }: TaskView, tenant: string): Promise<RuntimeError> {
+    const { status } = await this.#read(id, tenant);
+    const why =
+      status === 'dead' ? 'the workflow of this task has ended' : `only a dead task, not one that is ${status}`;
+    return new RuntimeError('illegal_transition', `the task cannot go back to its queue: ${why}`, {
+      details: { from: status, event: 'redrive' },
+    });
+  }
+
+  /** The view names the agent that ran last; where the task waits was written when it was accepted. */
+  async #queueOf({ id, capability }: TaskView, tenant: string): Promise<string> {
+    const [accepted] = await this.#parts.events.read(id, tenant, 0, 1);
+    return typeof accepted?.data.queue === 'string' ? accepted.data.queue : capability;
   }
 
   #refuseWhileDraining(): void {

@@ -177,6 +177,18 @@ describe('states', () => {
     expect(twice[1]?.body).toEqual(twice[0]?.body);
   });
 
+  test('only a dead task is redriven, and only by an admin', async () => {
+    const api = testApi();
+    const id = String((await api.json(SUBMIT, { body: TASK })).body.id);
+    const redrive = `POST /api/agents/tasks/${id}/redrive`;
+    const early = await api.json(redrive);
+    expect([early.status, early.body.details]).toEqual([409, { from: 'queued', event: 'redrive' }]);
+    api.runtime.end(id, 'dead');
+    expect((await api(redrive, { role: 'operator' })).status).toBe(403);
+    const { status, body, headers } = await api.json(redrive);
+    expect([status, body.status, headers.get('location')]).toEqual([202, 'queued', `/api/agents/tasks/${id}`]);
+  });
+
   test('starting a workflow twice is 409; a cycle is 422 and named', async () => {
     const api = testApi();
     const { id } = (

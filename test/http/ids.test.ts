@@ -52,7 +52,7 @@ describe.each(['agents', 'tasks', 'workflows'] as const)('an id of %s', (kind) =
     const { id } = (await api.json(`POST ${path}`, { body, tenant: 'theirs' })).body;
     const verbs = {
       agents: ['GET /', 'PATCH /', 'DELETE /', 'POST /pause', 'POST /resume', 'POST /messages', 'GET /events'],
-      tasks: ['GET /', 'POST /cancel', 'GET /events'],
+      tasks: ['GET /', 'POST /cancel', 'POST /redrive', 'GET /events'],
       workflows: ['GET /', 'POST /start', 'POST /cancel', 'GET /events', 'GET /decisions'],
     }[kind];
     for (const verb of verbs) {

@@ -84,6 +84,14 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/tasks/list': plain('/api/agents/tasks/list?status=queued'),
   'GET /api/agents/tasks/{id}': on('tasks'),
   'POST /api/agents/tasks/{id}/cancel': on('tasks', '/cancel', 202),
+  'POST /api/agents/tasks/{id}/redrive': {
+    status: 202,
+    async prepare(api) {
+      const id = await made(api, 'tasks');
+      api.runtime.end(id, 'dead');
+      return { path: `/api/agents/tasks/${id}/redrive` };
+    },
+  },
   'GET /api/agents/tasks/{id}/events': on('tasks', '/events'),
   'POST /api/agents/workflows/create': { status: 201, prepare: async () => newWorkflow() },
   'GET /api/agents/workflows/list': plain('/api/agents/workflows/list'),
@@ -194,6 +202,7 @@ test('the table itself: viewers only read, and these are for admins alone', () =
     'DELETE /api/agents/{id}',
     'POST /api/agents/initialize',
     'POST /api/agents/shutdown',
+    'POST /api/agents/tasks/{id}/redrive',
     'POST /api/agents/types/{type}/register',
   ]);
   for (const route of closed)

@@ -313,6 +313,16 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         cancels.set(id, 'before_start');
         return { id: id as TaskView['id'], outcome: 'before_start', afterMs: 0, collateral: [] };
       },
+      async redrive(id, call) {
+        const tenant = enter('tasks.redrive', call);
+        const { status } = find(tasks, id, tenant, 'task_not_found');
+        if (status !== 'dead')
+          throw new RuntimeError('illegal_transition', `The task is ${status}.`, {
+            details: { from: status, event: 'redrive' },
+          });
+        fake.end(id, 'queued');
+        return find(tasks, id, tenant, 'task_not_found');
+      },
       async wait(id, { timeoutMs, signal }, call) {
         const tenant = enter('tasks.wait', call);
         await until(id, () => isTerminalTask(find(tasks, id, tenant, 'task_not_found').status), timeoutMs, signal);

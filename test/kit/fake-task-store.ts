@@ -199,8 +199,11 @@ export class FakeTaskStore implements TaskStore {
     return [...new Set(queued.map(({ task }) => task.queue).filter((queue) => queue.startsWith('agent:')))];
   }
 
-  async redrive(): Promise<boolean> {
-    return false;
+  async redrive(id: TaskId, tenant: string): Promise<boolean> {
+    const row = this.table.rows.get(id);
+    if (row?.task.tenant !== tenant || row.state !== 'dead') return false;
+    Object.assign(row, { state: 'queued', attempt: 0, crashCount: 0, error: undefined });
+    return true;
   }
 
   get(id: TaskId, tenant: string): Promise<TaskView | null> {

@@ -333,3 +333,43 @@ describe('cancelling', () => {
     await end(rig);
   });
 });
+
+describe('redriving', () => {
+  test('a dead task runs again at once, with its attempts counted anew', async () => {
+    const rig = rigWith();
+    const { id } = await rig.service.submit({ capability: 'text.count' });
+    Object.assign(rig.store.row(id), { state: 'dead', attempt: 3 });
+    rig.workforce.add('a', ['text.count@1']);
+    await turns();
+    expect(rig.runner.runs).toHaveLength(0);
+    await rig.service.redrive(id);
+    await turns();
+    expect(rig.runner.runs.map(({ task }) => [task.taskId, task.attempt])).toEqual([[id, 1]]);
+    rig.runner.runs[0]?.end(completed());
+    await turns();
+    expect((await rig.service.get(id)).status).toBe('completed');
+    await end(rig);
+  });
+
+  test.each(['queued', 'running', 'completed', 'failed', 'cancelled', 'timed_out'] as const)(
+    'a task that is %s is refused, and says what it is',
+    async (state) => {
+      const rig = rigWith();
+      const { id } = await rig.service.submit({ capability: 'text.count' });
+      rig.store.row(id).state = state;
+      await expect(rig.service.redrive(id)).rejects.toMatchObject({
+        code: 'illegal_transition',
+        details: { from: state, event: 'redrive' },
+      });
+      await end(rig);
+    },
+  );
+
+  test('a task of another tenant is not found', async () => {
+    const rig = rigWith();
+    const { id } = await rig.service.submit({ capability: 'text.count' });
+    rig.store.row(id).state = 'dead';
+    await expect(rig.service.redrive(id, { tenant: 'other' })).rejects.toMatchObject({ code: 'task_not_found' });
+    await end(rig);
+  });
+});
