@@ -29,6 +29,7 @@ const CALLERS_PER_NODE = 6;
 const LEAST_ACCEPTED = 20;
 const LOAD_LIMIT_MS = 30_000;
 const END_LIMIT_MS = 120_000;
+const READERS = 8;
 
 /** Runs the load, kills a random node `kills` times, waits for the end, and checks every accepted id. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
@@ -179,7 +180,13 @@ export async function auditNode(accepted: {
   const { node, token, file, deadline } = accepted;
   const see = async (ids: Iterable<string>, path: string) => {
     const seen = new Map<string, Seen>();
-    for (const id of ids) seen.set(id, await ended(node, token, `${path}/${id}`, deadline));
+    const rest = ids[Symbol.iterator]();
+    const reader = async (): Promise<void> => {
+      for (let next = rest.next(); !next.done; next = rest.next()) {
+        seen.set(next.value, await ended(node, token, `${path}/${next.value}`, deadline));
+      }
+    };
+    await Promise.all(Array.from({ length: READERS }, reader));
     return seen;
   };
   return audit({
