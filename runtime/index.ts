@@ -3,7 +3,9 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { parallel } from '../patterns/parallel.ts';
+import { pipeline } from '../patterns/pipeline.ts';
 import { sequential } from '../patterns/sequential.ts';
+import { swarm } from '../patterns/swarm.ts';
 import type { ModuleRoot } from './agents/manifest.ts';
 import { type Config, type ConfigInput, resolveConfig } from './config.ts';
 import type { CoordinationStrategy } from './contracts/coordination.ts';
@@ -48,7 +50,7 @@ export interface TroupeOptions extends ConfigInput {
   readonly ambient?: Ambient;
 }
 
-const SHIPPED = [sequential, parallel] as readonly CoordinationStrategy[];
+const SHIPPED = [sequential, parallel, pipeline, swarm] as readonly CoordinationStrategy[];
 const LEAST_THREADS = 2;
 const PING_MS = 1_000;
 
