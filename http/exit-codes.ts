@@ -18,6 +18,8 @@ export const EXIT = {
   escalated: 80,
   /** The lease of the node expired and its work was given to others; LEASE_LOST_EXIT_CODE of the runtime. */
   leaseLost: 81,
+  /** The embedded database is gone; STORE_GONE_EXIT_CODE of the runtime. */
+  storeGone: 82,
 } as const;
 
 /** Endings that a restart cannot mend, in words for people. Every other code is a crash. */
@@ -33,6 +35,7 @@ const FINAL: Readonly<Record<number, string>> = {
 const RESTARTED: Readonly<Record<number, string>> = {
   [EXIT.escalated]: 'a part of the node failed beyond its budget of restarts',
   [EXIT.leaseLost]: 'its lease expired and its work was given to others',
+  [EXIT.storeGone]: 'its embedded database is gone',
 };
 
 /** Whether a node that ended with this code is started again. */

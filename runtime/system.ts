@@ -42,6 +42,8 @@ import { WorkflowService } from './workflows/workflow-service.ts';
 
 /** The exit code of a node whose lease expired and was swept: its work belongs to others. The parent process starts a new incarnation. */
 export const LEASE_LOST_EXIT_CODE = 81;
+/** The exit code of a node whose embedded database is gone. What was accepted is in its folder; the next incarnation goes on with it. */
+export const STORE_GONE_EXIT_CODE = 82;
 export { ESCALATED_EXIT_CODE };
 
 export interface SystemOptions {
@@ -354,6 +356,11 @@ class NodeSystem implements TroupeRuntime {
       // Only an end has a reason, and looking an agent up makes a view of it.
       this.#home.onTransition(id as AgentId, to, over ? (tree.get(id as AgentId)?.reason ?? null) : null);
       if (over) this.#requests.forget(id as AgentId);
+    });
+    const { store } = this.#foundation;
+    // A server comes back by itself; the thread of the embedded database does not.
+    store.onHealth((up) => {
+      if (!up && store.kind === 'pglite') void this.#die(STORE_GONE_EXIT_CODE, 'the embedded database is gone');
     });
     this.#foundation.bus.subscribe((hint) => {
       if (hint.type === 'queue' && hint.queue.startsWith('agent:')) this.#workforce.mention(hint.queue);

@@ -11,6 +11,8 @@ const start = workerData as PgliteStart;
 const port = parentPort;
 if (!port) throw new Error('runs only as a worker thread');
 
+/** Exit code of this thread when its database does not answer any more. */
+const BROKEN = 1;
 const TIMESTAMPTZ = 1184;
 const INT8 = 20;
 const options = {
@@ -93,8 +95,18 @@ async function answer(request: PgliteRequest): Promise<void> {
       ...(typeof code === 'string' ? { code } : {}),
       ...(typeof constraint === 'string' ? { constraint } : {}),
     } satisfies PgliteReply);
+    if (typeof code !== 'string' && request.type !== 'close') await endIfBroken();
   }
   if (request.type === 'close') port?.close();
+}
+
+/** An error without an SQLSTATE may be the end of the machine that PGlite runs in; then no further statement can succeed here. */
+async function endIfBroken(): Promise<void> {
+  try {
+    await (await opened).query('SELECT 1');
+  } catch {
+    process.exit(BROKEN);
+  }
 }
 
 // Requests are taken one after the other: PGlite has one connection. The urgent ones go first: a lease must not run out behind reads.

@@ -1,11 +1,11 @@
 // A node under its parent: heap exhaustion takes the whole process, the parent starts it anew, and what was accepted finishes.
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { call, type NodeProcess, startNode, tokenFor } from '../kit/node-process.ts';
+import { freePort } from '../kit/services.ts';
 import { eventually } from '../kit/troupe.ts';
 
 let folder: string;
@@ -18,17 +18,6 @@ afterEach(async () => {
   node = undefined;
   rmSync(folder, { recursive: true, force: true });
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
-}
 
 test('a task that exhausts the heap of the process costs a restart and no other task', {
   timeout: 180_000,
