@@ -1,5 +1,6 @@
 // Every option of a node in one schema: default, environment variable, meaning. A bad value names its key and what is allowed.
 
+import { statSync } from 'node:fs';
 import { z } from 'zod';
 import { RuntimeError } from './contracts/errors.ts';
 
@@ -11,6 +12,23 @@ const int = (min: number, max: number) => {
   const error = `expected a whole number from ${min} to ${max}`;
   return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
 };
+/** A list, or a text with commas. */
+const list = z.union([
+  z.array(z.string()),
+  z.string().transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean),
+  ),
+]);
+/** Told at the start: a fence around folders that do not exist would only show as agents that may read nothing. */
+const folders = list
+  .refine((paths) => paths.length > 0, { message: 'expected at least one folder' })
+  .superRefine((paths, ctx) => {
+    const missing = paths.find((path) => !statSync(path, { throwIfNoEntry: false })?.isDirectory());
+    if (missing !== undefined) ctx.addIssue({ code: 'custom', message: `expected folders, and ${missing} is none` });
+  });
 const url = (...schemes: string[]) =>
   z.string().refine((text) => schemes.some((scheme) => text.startsWith(`${scheme}://`)) && URL.canParse(text), {
     message: `expected a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
@@ -57,20 +75,11 @@ export const OPTIONS = {
   ),
   ollamaModel: option('TROUPE_OLLAMA_MODEL', z.string().min(1).default('llama3.2'), 'model the agents ask for'),
   threads: option('TROUPE_THREADS', int(1, 256).optional(), 'threads of the pool; default the cores, at least 2'),
-  agentRoots: option(
-    'TROUPE_AGENTS',
-    z
-      .union([
-        z.array(z.string()),
-        z.string().transform((text) =>
-          text
-            .split(',')
-            .map((part) => part.trim())
-            .filter(Boolean),
-        ),
-      ])
-      .default([]),
-    'folders or files with agent modules, comma separated',
+  agentRoots: option('TROUPE_AGENTS', list.default([]), 'folders or files with agent modules, comma separated'),
+  fileRoots: option(
+    'TROUPE_FILE_ROOTS',
+    folders.optional(),
+    'folders below which agents may read files, comma separated; without it any their config names',
   ),
   probe: option('TROUPE_PROBE', flag.optional(), 'load the probe agent; default yes unless NODE_ENV=production'),
   jwtSecret: option(
@@ -158,6 +167,16 @@ export function resolveConfig(input: ConfigInput = {}, env: Readonly<Record<stri
     resolved[key] = parsed.data;
   }
   return resolved as Config;
+}
+
+/** Options that code in threads reads from its environment. */
+const IN_THREADS = ['ollamaHost', 'ollamaModel', 'fileRoots'] as const satisfies readonly (keyof Options)[];
+
+/** What threads find in their environment: they see the configuration of their node, whether it came from there or from flags. */
+export function threadEnvironment(config: Config): Record<string, string> {
+  return Object.fromEntries(
+    IN_THREADS.flatMap((key) => (config[key] === undefined ? [] : [[OPTIONS[key].env, String(config[key])]])),
+  );
 }
 
 /** The configuration for people and logs: secrets and credentials in URLs are replaced. */
