@@ -7,9 +7,10 @@ import { AgentHome } from './agents/agent-home.ts';
 import { AgentService } from './agents/agent-service.ts';
 import { loadManifest, type ModuleRoot } from './agents/manifest.ts';
 import type { AgentTree } from './agents/ports.ts';
+import { StandIns } from './agents/stand-ins.ts';
 import { NodeWorkforce } from './agents/workforce.ts';
 import { openBus } from './bus/open-bus.ts';
-import type { Config } from './config.ts';
+import { type Config, threadEnvironment } from './config.ts';
 import { canonicalJson } from './contracts/canonical-json.ts';
 import type { CoordinationStrategy } from './contracts/coordination.ts';
 import { RuntimeError, toWireError } from './contracts/errors.ts';
@@ -37,6 +38,7 @@ import { createCapabilityResolver } from './tasks/capability-resolver.ts';
 import { Dispatcher } from './tasks/dispatcher.ts';
 import { LeaseKeeper } from './tasks/lease-keeper.ts';
 import { Sweeper } from './tasks/sweeper.ts';
+import { runsIsolated } from './tasks/retry-policy.ts';
 import { TaskService } from './tasks/task-service.ts';
 import { WorkflowService } from './workflows/workflow-service.ts';
 
@@ -111,6 +113,7 @@ class NodeSystem implements TroupeRuntime {
   readonly #home: AgentHome;
   readonly #workforce = new NodeWorkforce();
   readonly #dispatcher: Dispatcher;
+  readonly #standIns: StandIns;
   readonly #sweeper: Sweeper;
   readonly #lease: LeaseKeeper;
   readonly #feed;
@@ -132,7 +135,7 @@ class NodeSystem implements TroupeRuntime {
       store: store.deadLetters,
       feed,
       ambient,
-      tenantOf: (id) => this.#home.get(id)?.row.tenant ?? 'default',
+      tenantOf: (id) => this.#home.get(this.#standIns.agentOf(id as AgentId) ?? id)?.row.tenant ?? 'default',
     });
     this.#tree = createSupervisionTree({
       ambient,
@@ -151,6 +154,7 @@ class NodeSystem implements TroupeRuntime {
         graceMs: config.graceMs,
         spawnTimeoutMs: SPAWN_TIMEOUT_MS,
         onRequest: (cell, request) => this.#requests.answer(cell, request),
+        env: threadEnvironment(config),
       },
       ambient,
     );
@@ -166,16 +170,22 @@ class NodeSystem implements TroupeRuntime {
       settled: (id) => this.#settled(id),
     });
     this.#dispatcher = new Dispatcher({
+    this.#standIns = new StandIns({
+      pool: this.#pool,
+      specFor: (agent, standIn) => this.#home.standInFor(agent, standIn),
+      ambient,
+    });
       store: store.tasks,
       events: store.events,
       workforce: this.#workforce,
       runner: {
         runTask: async (agent, task) => {
           const outcome = await this.#pool.runTask(agent, task);
+          if (runsIsolated(task)) return this.#standIns.runTask(agent, task);
           if (outcome.type === 'completed' && outcome.snapshot !== undefined) this.#home.markSaved(agent);
           return outcome;
         },
-        cancelTask: (taskId, fence, graceMs) => this.#pool.cancelTask(taskId, fence, graceMs),
+        cancelTask: (taskId, fence, graceMs) => this.#standIns.cancelTask(taskId, fence, graceMs),
       },
       bus,
       feed,
@@ -251,6 +261,7 @@ class NodeSystem implements TroupeRuntime {
       leaseMs: config.leaseMs,
       onDoubt: () => this.#dispatcher.suspend(),
       onBack: () => this.#dispatcher.resume(),
+      agentOf: (id) => this.#standIns.agentOf(id),
       onLost: () => {
         this.#dispatcher.loseLease();
         void this.#die(LEASE_LOST_EXIT_CODE, 'the lease of this node expired and its work was given to others');

@@ -214,6 +214,18 @@ export class AgentHome {
     if (resident) resident.savedSince = true;
   }
 
+  /**
+   * What a second actor like this agent starts from, its state as it was last saved. Undefined when the agent is gone, or has a
+   * thread for itself already.
+   */
+  async standInFor(id: AgentId, standIn: AgentId): Promise<CellSpec | undefined> {
+    const resident = this.#residents.get(id);
+    if (!resident || resident.row.isolation === 'dedicated') return undefined;
+    const fresh = resident.savedSince ? await this.#options.store.agents.get(id, resident.row.tenant) : null;
+    const row = fresh ? { ...resident.row, snapshot: fresh.snapshot } : resident.row;
+    return { ...specOf({ ...resident, row }, standIn, 1), paused: false };
+  }
+
   /** A drain leaves the agent's state behind for its next start. */
   async #halt(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
     const { pool, ambient } = this.#options;
@@ -245,21 +257,24 @@ export class AgentHome {
       if (fresh) resident.row = { ...resident.row, snapshot: fresh.snapshot };
       resident.savedSince = false;
     }
-    const { row, entry } = resident;
-    return {
-      id,
-      incarnation,
-      type: row.type,
-      name: row.name,
-      tenant: row.tenant,
-      module: entry.module,
-      mailbox: entry.mailbox,
-      config: row.config,
-      ...(row.capabilities ? { capabilities: row.capabilities } : {}),
-      ...(row.snapshot == null ? {} : { restored: row.snapshot }),
-      paused: row.desired === 'paused',
-    };
+    return specOf(resident, id, incarnation);
   }
+}
+
+function specOf({ row, entry }: Resident, id: AgentId, incarnation: number): CellSpec {
+  return {
+    id,
+    incarnation,
+    type: row.type,
+    name: row.name,
+    tenant: row.tenant,
+    module: entry.module,
+    mailbox: entry.mailbox,
+    config: row.config,
+    ...(row.capabilities ? { capabilities: row.capabilities } : {}),
+    ...(row.snapshot == null ? {} : { restored: row.snapshot }),
+    paused: row.desired === 'paused',
+  };
 }
 
 function isLive(state: AgentState | undefined): boolean {

@@ -131,9 +131,12 @@ export interface Workforce {
   onChange(listener: () => void): Dispose;
 }
 
-/** Runs attempts (implemented by pool/). */
+/** How an attempt ended, and in which thread where that is not the one of its agent's slot. */
+export type RanTask = TaskOutcome & { readonly thread?: number };
+
+/** Runs attempts (implemented by pool/, and by agents/stand-ins for those that run isolated). */
 export interface TaskRunner {
-  runTask(agent: AgentId, task: ClaimedTask): Promise<TaskOutcome>;
+  runTask(agent: AgentId, task: ClaimedTask): Promise<RanTask>;
   cancelTask(taskId: TaskId, fence: number, graceMs: number): Promise<CancelEffect>;
 }
 

@@ -172,6 +172,9 @@ export type TaskOutcome =
   /** Never started: the agent was gone, paused or full. The attempt is not charged. */
   | { readonly type: 'released'; readonly reason: string };
 
+/** Reason of `released`: the task has to run isolated and this node has no thread left for that now. */
+export const ISOLATION_FULL = 'isolation_full';
+
 /** How the runner stopped a running attempt. */
 export interface CancelEffect {
   readonly how: 'cooperative' | 'abandoned' | 'killed' | 'not_running';

@@ -24,6 +24,8 @@ export interface RequestParts {
   readonly timers: AgentTimers;
   readonly feed: EventFeed;
   readonly ambient: Ambient;
+  /** The agent a stand-in stands in for. */
+  readonly agentOf: (id: AgentId) => AgentId | undefined;
 }
 
 const MAX_FOUND = 1_000;
@@ -38,6 +40,13 @@ export class CellRequests {
   }
 
   async answer(cell: AgentId, request: CellRequest): Promise<unknown> {
+    const { agentOf } = this.#parts();
+    const stoodInFor = agentOf(cell);
+    if (stoodInFor !== undefined && !ofOneAttempt(request)) return request.type === 'agent.save' ? 'fenced' : undefined;
+    return this.#answer(stoodInFor ?? cell, request);
+  }
+
+  async #answer(cell: AgentId, request: CellRequest): Promise<unknown> {
     const { agents, home, tasks, topics, timers, feed } = this.#parts();
     const resident = home.get(cell);
     if (!resident)
@@ -127,5 +136,29 @@ export class CellRequests {
   #unwatch(cell: AgentId, target: string): void {
     this.#watches.get(cell)?.get(target)?.();
     this.#watches.get(cell)?.delete(target);
+  }
+}
+
+/** A stand-in acts in the name of its agent; but what would outlast its one attempt, or bring mail, is not done for it. */
+function ofOneAttempt({ type }: CellRequest): boolean {
+  switch (type) {
+    case 'agent.save':
+    case 'watch':
+    case 'unwatch':
+    case 'subscribe':
+    case 'unsubscribe':
+    case 'timer.set':
+    case 'timer.clear':
+      return false;
+    case 'task.submit':
+    case 'task.result':
+    case 'task.progress':
+    case 'agent.spawn':
+    case 'agent.stop':
+    case 'agent.find':
+    case 'publish':
+      return true;
+    default:
+      return assertNever(type);
   }
 }

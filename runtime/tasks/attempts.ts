@@ -4,7 +4,7 @@
 import type { Queue } from '../contracts/agent.ts';
 import { toWireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
-import type { Ambient, Bus, EventFeed, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
+import type { Ambient, Bus, EventFeed, RanTask, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
 import type { EventStore, TaskStore } from '../contracts/store.ts';
 import {
   type CancelEffect,
@@ -16,7 +16,7 @@ import {
   type TaskState,
 } from '../contracts/task.ts';
 import { settledWithin } from './pause.ts';
-import { judgeAttempt, releasedAfter, type Verdict } from './retry-policy.ts';
+import { judgeAttempt, releasedAfter, runsIsolated, type Verdict } from './retry-policy.ts';
 import { settleUntilKnown } from './settler.ts';
 
 export interface AttemptsParts {
@@ -139,7 +139,7 @@ export class Attempts {
         attempt: task.attempt,
         capability: task.capability,
         agentId: slot.agentId,
-        thread: slot.thread,
+        ...(runsIsolated(task) ? { isolated: true } : { thread: slot.thread }),
         queuedForMs: task.queuedForMs,
       },
     });
@@ -208,7 +208,7 @@ export class Attempts {
   }
 
   /** One attempt, no longer than what is left of the task's deadline. */
-  async #attempt({ task, slot }: Entry): Promise<TaskOutcome> {
+  async #attempt({ task, slot }: Entry): Promise<RanTask> {
     const timeoutMs = Math.max(1, Math.min(task.timeoutMs, task.deadlineInMs ?? task.timeoutMs));
     try {
       return await this.#parts.runner.runTask(
@@ -220,7 +220,7 @@ export class Attempts {
     }
   }
 
-  async #settle(entry: Entry, outcome: TaskOutcome): Promise<void> {
+  async #settle(entry: Entry, outcome: RanTask): Promise<void> {
     const { task, slot } = entry;
     const { ambient, config } = this.#parts;
     const verdict = givenBack(entry, outcome)
@@ -229,7 +229,7 @@ export class Attempts {
     const snapshot = outcome.type === 'completed' && slot.epoch !== undefined ? outcome.snapshot : undefined;
     await this.#write(task, verdict, {
       agentId: slot.agentId,
-      thread: slot.thread,
+      thread: outcome.thread ?? slot.thread,
       runMs: outcome.type === 'released' ? 0 : outcome.runMs,
       ...(snapshot === undefined || slot.epoch === undefined
         ? {}

@@ -3,7 +3,14 @@
 
 import { assertNever, type WireError, wireError } from '../contracts/errors.ts';
 import type { Random } from '../contracts/ports.ts';
-import type { ClaimedTask, ResolvedRetry, SettleTask, TaskOutcome, TaskSettlement } from '../contracts/task.ts';
+import {
+  type ClaimedTask,
+  ISOLATION_FULL,
+  type ResolvedRetry,
+  type SettleTask,
+  type TaskOutcome,
+  type TaskSettlement,
+} from '../contracts/task.ts';
 
 export interface Verdict {
   readonly settlement: TaskSettlement;
@@ -26,8 +33,20 @@ export type JudgedTask = Pick<ClaimedTask, 'attempt' | 'maxAttempts' | 'retry' |
 
 /** A released attempt waits this long (half of it to all of it), so that a stale view of the agents cannot spin. */
 export const RELEASE_DELAY_MS = 100;
+/** One that has to wait for a thread of its own: those are busy for as long as attempts take. */
+export const ISOLATION_DELAY_MS = 1_000;
+/** Crashes after which a task runs only where its death takes nobody along. */
+export const ISOLATE_AFTER = 2;
 /** 2^30 waits are beyond every cap; a larger exponent only risks Infinity times zero. */
 const MAX_DOUBLINGS = 30;
+
+/**
+ * Whether the next attempt runs isolated, in a thread made for it: the task took its agent, thread or process down
+ * {@link ISOLATE_AFTER} times. It holds for pinned tasks too: a stand-in with the type, configuration and last saved state of
+ * their agent runs them, and what it changes of that state is not kept. An agent that has a thread of its own runs them itself.
+ * A task that kills its process takes the node along in spite of it; then `poison` is what ends it.
+ */
+export const runsIsolated = ({ crashCount }: Pick<ClaimedTask, 'crashCount'>): boolean => crashCount >= ISOLATE_AFTER;
 
 /** Decides what becomes of a task after one attempt. */
 export function judgeAttempt(task: JudgedTask, outcome: TaskOutcome, options: RetryPolicyOptions): Verdict {
@@ -41,7 +60,7 @@ export function judgeAttempt(task: JudgedTask, outcome: TaskOutcome, options: Re
         settlement: { type: 'cancelled', error: wireError('task_cancelled', 'the task was cancelled') },
       };
     case 'released':
-      return { outcome: 'released', crashed: false, settlement: releasedAfter(RELEASE_DELAY_MS, options.random) };
+      return { outcome: 'released', crashed: false, settlement: afterRelease(outcome.reason, options.random) };
     case 'failed':
       return { outcome: 'failed', crashed: false, settlement: afterFailure(task, outcome.error, options.random) };
     case 'timed_out':
@@ -64,6 +83,10 @@ export function backoffMs(retry: ResolvedRetry, attempt: number, random: Random)
   const doubled = retry.backoffMs * 2 ** Math.min(Math.max(attempt - 1, 0), MAX_DOUBLINGS);
   const ceiling = Math.min(doubled, retry.maxBackoffMs);
   return retry.jitter === 'full' ? Math.floor(random() * (ceiling + 1)) : ceiling;
+}
+
+function afterRelease(reason: string, random: Random): TaskSettlement {
+  return releasedAfter(reason === ISOLATION_FULL ? ISOLATION_DELAY_MS : RELEASE_DELAY_MS, random);
 }
 
 function afterFailure(task: JudgedTask, error: WireError, random: Random): TaskSettlement {
@@ -89,7 +112,8 @@ function afterLoss(
   const crashes = task.crashCount + (outcome.culprit ? 1 : 0);
   if (outcome.culprit && crashes >= poisonAfter) {
     const message = `the task took down what ran it ${crashes} times: ${outcome.error.message}`;
-    return { type: 'dead', error: wireError('poison', message, { crashes, cause: outcome.error }) };
+    const details = { crashes, cause: outcome.error, ...(runsIsolated(task) ? { isolated: true } : {}) };
+    return { type: 'dead', error: wireError('poison', message, details) };
   }
   return retryOrDead(task, outcome.error, random);
 }
