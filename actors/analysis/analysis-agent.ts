@@ -14,6 +14,7 @@ import { analyseTable, datasetReportSchema } from './dataset.ts';
 import { describeValues, descriptionSchema } from './describe.ts';
 import { evaluateObjective, objectiveSchema } from './functions.ts';
 import { leastSquares } from './least-squares.ts';
+import { pathCost, pathCostSchema } from './path-cost.ts';
 import { findSeasonality, seasonalitySchema } from './seasonality.ts';
 import { readTable, tableSchema } from './table.ts';
 import { findTrend, trendSchema } from './trend.ts';
@@ -116,6 +117,17 @@ export const analysisAgent = defineAgent({
       input: z.strictObject({ function: objectiveSchema, x: z.array(z.number()).min(1).max(1_000) }),
       output: z.object({ score: z.number() }),
       handle: (input) => ({ score: evaluateObjective(input.function, input.x) }),
+    }),
+    'path.cost': capability({
+      version: 1,
+      description: 'The cost of a path or tour through a graph: the sum over its edges.',
+      input: pathCostSchema,
+      output: z.object({ score: z.number() }),
+      handle(input) {
+        const cost = pathCost(input);
+        if (!cost.ok) throw new TaskError('path_broken', cost.reason, { retryable: false });
+        return { score: cost.score };
+      },
     }),
   },
 });

@@ -3,7 +3,11 @@
 import { z } from 'zod';
 import { assertNever } from '../../runtime/contracts/errors.ts';
 
-export const objectiveSchema = z.enum(['sphere', 'rosenbrock', 'rastrigin', 'ackley']);
+const OBJECTIVES = ['sphere', 'rosenbrock', 'rastrigin', 'ackley'] as const;
+
+export const objectiveSchema = z.enum(OBJECTIVES, {
+  error: ({ input }) => `there is no function ${JSON.stringify(input)}; known: ${OBJECTIVES.join(', ')}`,
+});
 export type Objective = z.infer<typeof objectiveSchema>;
 
 export function evaluateObjective(name: Objective, x: readonly number[]): number {
