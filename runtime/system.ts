@@ -37,9 +37,9 @@ import { NodeStatus, type Phase } from './system/status.ts';
 import { createCapabilityResolver } from './tasks/capability-resolver.ts';
 import { Dispatcher } from './tasks/dispatcher.ts';
 import { LeaseKeeper } from './tasks/lease-keeper.ts';
-import { Sweeper } from './tasks/sweeper.ts';
 import { runsIsolated } from './tasks/retry-policy.ts';
 import { TaskService } from './tasks/task-service.ts';
+import { Sweeper } from './tasks/sweeper.ts';
 import { WorkflowService } from './workflows/workflow-service.ts';
 
 /** The exit code of a node whose lease expired and was swept: its work belongs to others. The parent process starts a new incarnation. */
@@ -112,9 +112,9 @@ class NodeSystem implements TroupeRuntime {
   readonly #pool;
   readonly #home: AgentHome;
   readonly #workforce = new NodeWorkforce();
-  readonly #dispatcher: Dispatcher;
   readonly #standIns: StandIns;
   readonly #sweeper: Sweeper;
+  readonly #dispatcher: Dispatcher;
   readonly #lease: LeaseKeeper;
   readonly #feed;
   readonly #metrics;
@@ -153,9 +153,9 @@ class NodeSystem implements TroupeRuntime {
         stuckKillMs: STUCK_KILL_MS,
         graceMs: config.graceMs,
         spawnTimeoutMs: SPAWN_TIMEOUT_MS,
-        onRequest: (cell, request) => this.#requests.answer(cell, request),
         env: threadEnvironment(config),
       },
+        onRequest: (cell, request) => this.#requests.answer(cell, request),
       ambient,
     );
     const tree = agentTree(this.#tree);
@@ -169,19 +169,20 @@ class NodeSystem implements TroupeRuntime {
       ambient,
       settled: (id) => this.#settled(id),
     });
-    this.#dispatcher = new Dispatcher({
+      onUnobserved: () => this.#sweeper.soon('agent-states', OBSERVE_MS),
     this.#standIns = new StandIns({
       pool: this.#pool,
       specFor: (agent, standIn) => this.#home.standInFor(agent, standIn),
       ambient,
     });
       store: store.tasks,
+    this.#dispatcher = new Dispatcher({
       events: store.events,
       workforce: this.#workforce,
       runner: {
         runTask: async (agent, task) => {
-          const outcome = await this.#pool.runTask(agent, task);
-          if (runsIsolated(task)) return this.#standIns.runTask(agent, task);
+          const runner = runsIsolated(task) ? this.#standIns : this.#pool;
+          const outcome = await runner.runTask(agent, task);
           if (outcome.type === 'completed' && outcome.snapshot !== undefined) this.#home.markSaved(agent);
           return outcome;
         },

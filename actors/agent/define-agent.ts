@@ -5,7 +5,14 @@ import { ACTOR_DEFINITION, type ActorDefinition, type ActorManifest } from '../.
 import type { CapabilityInfo } from '../../runtime/contracts/agent.ts';
 import { CALL_FOR_BIDS } from '../../runtime/contracts/coordination.ts';
 import { AgentBehavior, agentType } from './behavior.ts';
-import { type AgentOptions, type ConfigSchema, type NoConfig, type ResolvedAgent, resolveAgent } from './options.ts';
+import {
+  type AgentOptions,
+  type ConfigSchema,
+  type NoConfig,
+  type OneCapabilityOptions,
+  type ResolvedAgent,
+  resolveAgent,
+} from './options.ts';
 
 /**
  * Defines an agent type. Export the result from a module of its own: threads load modules, closures cannot cross.
@@ -20,12 +27,30 @@ import { type AgentOptions, type ConfigSchema, type NoConfig, type ResolvedAgent
  *     total: (_message, ctx) => ctx.state.count,
  *   },
  * });
+ *
+ * @example
+ * // One capability needs no map; `version` is 1 unless it is given.
+ * export const upper = defineAgent({
+ *   type: 'upper',
+ *   capability: 'text.upper',
+ *   input: z.object({ text: z.string() }),
+ *   output: z.object({ text: z.string() }),
+ *   handle: ({ text }) => ({ text: text.toUpperCase() }),
+ * });
  */
+export function defineAgent<
+  Input extends z.ZodType,
+  Output extends z.ZodType,
+  State = undefined,
+  Schema extends ConfigSchema = NoConfig,
+  Bodies extends Record<string, unknown> = Record<never, never>,
+>(options: OneCapabilityOptions<Input, Output, State, Schema, Bodies>): ActorDefinition;
 export function defineAgent<
   State = undefined,
   Schema extends ConfigSchema = NoConfig,
   Bodies extends Record<string, unknown> = Record<never, never>,
->(options: AgentOptions<State, Schema, Bodies>): ActorDefinition {
+>(options: AgentOptions<State, Schema, Bodies>): ActorDefinition;
+export function defineAgent(options: unknown): ActorDefinition {
   const agent = resolveAgent(options);
   const type = agentType(agent);
   let manifest: ActorManifest | undefined;

@@ -7,8 +7,8 @@ import { type MailboxOptions, type Message, mailboxOptionsSchema } from '../../r
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import { type SupervisionOptions, supervisionOptionsSchema } from '../../runtime/contracts/supervision.ts';
-import type { Capability } from './capability.ts';
-import type { AgentContext, MessageContext } from './context.ts';
+import type { Capability, CapabilityOptions } from './capability.ts';
+import type { AgentContext, MessageContext, TaskContext } from './context.ts';
 import { AGENT_EVENTS, type EventHandlers } from './events.ts';
 import { pathText } from './validation.ts';
 
@@ -76,6 +76,33 @@ export interface AgentOptions<
   init?(ctx: AgentContext<NoInfer<State>, z.output<NoInfer<Schema>>>): unknown;
   /** Runs when the incarnation ends: at a stop, and after a crash that its thread survives. Not after a failed `init`. */
   terminate?(ctx: AgentContext<NoInfer<State>, z.output<NoInfer<Schema>>>): unknown;
+}
+
+/**
+ * An agent with one capability, without the map around it. `description` tells of the capability too.
+ * `{ capability: 'text.upper', input, output, handle }` is `{ capabilities: { 'text.upper': capability({ version: 1, input, output, handle }) } }`.
+ */
+export interface OneCapabilityOptions<
+  Input extends z.ZodType,
+  Output extends z.ZodType,
+  State,
+  Schema extends ConfigSchema = NoConfig,
+  Bodies extends Record<string, unknown> = Record<never, never>,
+> extends Omit<AgentOptions<State, Schema, Bodies>, 'capabilities'> {
+  /** Its name, e.g. `text.upper`. */
+  readonly capability: string;
+  /** Default 1. */
+  readonly version?: number;
+  /** As {@link CapabilityOptions.input}. */
+  readonly input: Input;
+  /** As {@link CapabilityOptions.output}. */
+  readonly output: Output;
+  /** As {@link CapabilityOptions.handle}; state and config are typed. */
+  handle(
+    input: z.output<NoInfer<Input>>,
+    ctx: TaskContext<NoInfer<State>, z.output<NoInfer<Schema>>>,
+  ): z.input<NoInfer<Output>> | Promise<z.input<NoInfer<Output>>>;
+  readonly capabilities?: never;
 }
 
 /** An agent type as the behaviour relies on it: checked, defaults filled in, types erased. */
@@ -156,7 +183,29 @@ const agentOptionsSchema = z
  * @throws RuntimeError `config_invalid` naming the function, the field and what is allowed there.
  */
 export function resolveAgent(options: unknown): ResolvedAgent {
-  return checkOptions('defineAgent', agentOptionsSchema, options) as unknown as ResolvedAgent;
+  return checkOptions('defineAgent', agentOptionsSchema, asMap(options)) as unknown as ResolvedAgent;
+}
+
+/** The form with one capability as the form with a map of them. */
+function asMap(options: unknown): unknown {
+  if (typeof options !== 'object' || options === null || !('capability' in options)) return options;
+  const { capability: name, version = 1, input, output, handle, ...rest } = options as Record<string, unknown>;
+  if (rest.capabilities !== undefined) {
+    const message = `defineAgent "${rest.type}": capability: give capability or capabilities, not both`;
+    throw new RuntimeError('config_invalid', message, { details: { field: 'capability' } });
+  }
+  if (typeof name !== 'string' || !CAPABILITY_NAME.test(name)) {
+    const message = `defineAgent "${rest.type}": capability: expected a name like document.search`;
+    throw new RuntimeError('config_invalid', message, { details: { field: 'capability' } });
+  }
+  const { description } = rest;
+  const bound = typeof handle === 'function' ? handle.bind(options) : handle;
+  return {
+    ...rest,
+    capabilities: {
+      [name]: { version, input, output, handle: bound, ...(description === undefined ? {} : { description }) },
+    },
+  };
 }
 
 /** @throws RuntimeError `config_invalid`. */

@@ -5,6 +5,7 @@ import { defineAgent } from '../../../actors/agent/define-agent.ts';
 import { z } from '../../../actors/index.ts';
 import { ACTOR_DEFINITION } from '../../../runtime/contracts/actor.ts';
 import { RuntimeError } from '../../../runtime/contracts/errors.ts';
+import { FakeCell, taskOf } from '../../kit/fake-cell.ts';
 
 const shout = capability({
   version: 2,
@@ -139,5 +140,80 @@ test('handlers are typed by their schemas, the state and the config', () => {
     events: {
       'task.failed': (event) => expectTypeOf(event.error.code).toBeString(),
     },
+  });
+});
+
+describe('the form with one capability', () => {
+  const input = z.object({ text: z.string(), times: z.number().default(1) });
+  const output = z.object({ text: z.string() });
+
+  test('is the map with one entry', async () => {
+    const one = defineAgent({
+      type: 'upper',
+      description: 'Says it louder.',
+      capability: 'text.upper',
+      version: 2,
+      input,
+      output,
+      handle: ({ text, times }) => ({ text: text.toUpperCase().repeat(times) }),
+    });
+    const handle = ({ text, times }: z.output<typeof input>) => ({ text: text.toUpperCase().repeat(times) });
+    const map = defineAgent({
+      type: 'upper',
+      description: 'Says it louder.',
+      capabilities: {
+        'text.upper': capability({ version: 2, description: 'Says it louder.', input, output, handle }),
+      },
+    });
+    expect(one.manifest).toEqual(map.manifest);
+    const run = async (definition: typeof one) => {
+      const behavior = definition.create(new FakeCell({ type: 'upper' }));
+      await behavior.start();
+      return behavior.runTask?.(
+        taskOf('text.upper', { text: 'a', times: 3 }, { version: 2 }),
+        new AbortController().signal,
+      );
+    };
+    expect(await run(one)).toMatchObject({ type: 'completed', result: { text: 'AAA' } });
+    expect(await run(map)).toMatchObject({ type: 'completed', result: { text: 'AAA' } });
+  });
+
+  test('is version 1 unless it says otherwise', () => {
+    const { manifest } = defineAgent({ type: 'a', capability: 'a.b', input, output, handle: ({ text }) => ({ text }) });
+    expect(manifest.capabilities).toMatchObject([{ name: 'a.b', version: 1 }]);
+  });
+
+  test('types input, state and config, and checks the result', () => {
+    defineAgent({
+      type: 'typed',
+      config: z.object({ loud: z.boolean().default(true) }),
+      state: { said: 0 },
+      capability: 'text.say',
+      input,
+      output,
+      handle: (given, ctx) => {
+        expectTypeOf(given).toEqualTypeOf<{ text: string; times: number }>();
+        expectTypeOf(ctx.state).toEqualTypeOf<Readonly<{ said: number }>>();
+        expectTypeOf(ctx.config).toEqualTypeOf<{ loud: boolean }>();
+        return { text: given.text };
+      },
+    });
+    // @ts-expect-error the output wants a text
+    defineAgent({ type: 'typed', capability: 'text.say', input, output, handle: () => ({ text: 1 }) });
+  });
+
+  test.each([
+    ['both forms', { capability: 'text.upper', capabilities: {} }, 'capability', 'not both'],
+    ['a name that is none', { capability: 'upper case' }, 'capability', 'document.search'],
+    ['a name that is no text', { capability: 7 }, 'capability', 'document.search'],
+    ['no handler', { capability: 'text.upper', handle: undefined }, 'capabilities.text.upper.handle', 'function'],
+  ])('refuses %s, naming the field', (_name, wrong, field, why) => {
+    const error = refusalOf({ type: 'upper', input, output, handle: () => ({ text: '' }), ...wrong });
+    expect(error).toMatchObject({ code: 'config_invalid', details: { field } });
+    expect(error.message).toContain(why);
+  });
+
+  test('refuses a handler that belongs to no capability', () => {
+    expect(refusalOf({ type: 'upper', handle: () => 1 }).message).toContain('handle');
   });
 });
