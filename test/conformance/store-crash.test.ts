@@ -10,8 +10,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TaskId } from '../../runtime/contracts/ids.ts';
 import { openDatabase, openStore } from '../../runtime/store/open-store.ts';
+import { sql } from '../../runtime/store/sql.ts';
 import { freshDatabase, startPostgres } from '../kit/services.ts';
 import { ambient, newId, newTask, openNode, settling } from '../kit/store.ts';
+
+/** What the store gives a new connection. */
+const CONNECT_TIMEOUT_MS = 3_000;
 
 const folders: string[] = [];
 const children: ChildProcess[] = [];
@@ -225,5 +229,48 @@ describe('a PostgreSQL that goes away', () => {
     } finally {
       await server.stop();
     }
+  });
+
+  test('a frozen server: after the first time limit everybody is refused at once, until it answers again', async () => {
+    const server = await startPostgres();
+    try {
+      const db = await openDatabase({ databaseUrl: server.url, dataDir: '' }, ambient);
+      const store = await openNode(db);
+      const health: boolean[] = [];
+      const down = new Promise<void>((resolve) => {
+        store.onHealth((up) => {
+          health.push(up);
+          if (!up) resolve();
+        });
+      });
+      server.freeze();
+      await expect(store.ping()).rejects.toMatchObject({ code: 'store_unavailable' });
+      await down;
+      // Without the refusal each of these would wait for a connection first, and the pool for each other.
+      const from = performance.now();
+      const refused = await Promise.allSettled(Array.from({ length: 200 }, () => store.tasks.submit(newTask())));
+      expect(refused.every(({ status }) => status === 'rejected')).toBe(true);
+      expect(performance.now() - from).toBeLessThan(CONNECT_TIMEOUT_MS);
+      server.thaw();
+      await until(() => health.at(-1) === true);
+      await store.ping();
+      expect(health).toEqual([false, true]);
+      await store.close();
+    } finally {
+      server.thaw();
+      await server.stop();
+    }
+  });
+
+  test('a statement that ran into its time limit is no outage', async () => {
+    const db = await openDatabase({ databaseUrl: await freshDatabase(), dataDir: '' }, ambient);
+    const health: boolean[] = [];
+    db.onHealth((up) => health.push(up));
+    await expect(db.query(sql('test_slow', 'SELECT pg_sleep(60)'))).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
+    await db.query(sql('test_quick', 'SELECT 1'));
+    expect(health).toEqual([]);
+    await db.close();
   });
 });
