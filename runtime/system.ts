@@ -30,7 +30,8 @@ import { createThreadPool } from './pool/thread-pool.ts';
 import { openStore } from './store/open-store.ts';
 import { createSupervisionTree, ESCALATED_EXIT_CODE, type SupervisionTree } from './supervision/supervision-tree.ts';
 import { AgentTimers } from './system/agent-timers.ts';
-import { systemChores } from './system/chores.ts';
+import { createBidders } from './system/bidders.ts';
+import { OBSERVE_MS, systemChores } from './system/chores.ts';
 import { CellRequests } from './system/requests.ts';
 import { createRunObserver } from './system/run-observer.ts';
 import { NodeStatus, type Phase } from './system/status.ts';
@@ -38,8 +39,8 @@ import { createCapabilityResolver } from './tasks/capability-resolver.ts';
 import { Dispatcher } from './tasks/dispatcher.ts';
 import { LeaseKeeper } from './tasks/lease-keeper.ts';
 import { runsIsolated } from './tasks/retry-policy.ts';
-import { TaskService } from './tasks/task-service.ts';
 import { Sweeper } from './tasks/sweeper.ts';
+import { TaskService } from './tasks/task-service.ts';
 import { WorkflowService } from './workflows/workflow-service.ts';
 
 /** The exit code of a node whose lease expired and was swept: its work belongs to others. The parent process starts a new incarnation. */
@@ -113,8 +114,8 @@ class NodeSystem implements TroupeRuntime {
   readonly #home: AgentHome;
   readonly #workforce = new NodeWorkforce();
   readonly #standIns: StandIns;
-  readonly #sweeper: Sweeper;
   readonly #dispatcher: Dispatcher;
+  readonly #sweeper: Sweeper;
   readonly #lease: LeaseKeeper;
   readonly #feed;
   readonly #metrics;
@@ -154,8 +155,8 @@ class NodeSystem implements TroupeRuntime {
         graceMs: config.graceMs,
         spawnTimeoutMs: SPAWN_TIMEOUT_MS,
         env: threadEnvironment(config),
-      },
         onRequest: (cell, request) => this.#requests.answer(cell, request),
+      },
       ambient,
     );
     const tree = agentTree(this.#tree);
@@ -168,15 +169,15 @@ class NodeSystem implements TroupeRuntime {
       node,
       ambient,
       settled: (id) => this.#settled(id),
-    });
       onUnobserved: () => this.#sweeper.soon('agent-states', OBSERVE_MS),
+    });
     this.#standIns = new StandIns({
       pool: this.#pool,
       specFor: (agent, standIn) => this.#home.standInFor(agent, standIn),
       ambient,
     });
-      store: store.tasks,
     this.#dispatcher = new Dispatcher({
+      store: store.tasks,
       events: store.events,
       workforce: this.#workforce,
       runner: {
@@ -215,6 +216,12 @@ class NodeSystem implements TroupeRuntime {
       strategies: options.strategies,
       node,
       capabilities: resolver,
+      bidders: createBidders({
+        workforce: this.#workforce,
+        home: this.#home,
+        agents: { ask: (...question) => this.agents.ask(...question) },
+        resolver,
+      }),
       slots: this.#dispatcher,
       stopRunning: (claims) => void this.#dispatcher.onLost(claims.map(({ taskId }) => taskId)),
       observer: createRunObserver(this.#tree.workflows, (id) => this.workflows.poll().then(() => id)),
@@ -255,6 +262,7 @@ class NodeSystem implements TroupeRuntime {
       timers,
       feed,
       ambient,
+      agentOf: (id) => this.#standIns.agentOf(id),
     }));
     this.#lease = new LeaseKeeper({
       leases: store.leases,
@@ -262,7 +270,6 @@ class NodeSystem implements TroupeRuntime {
       leaseMs: config.leaseMs,
       onDoubt: () => this.#dispatcher.suspend(),
       onBack: () => this.#dispatcher.resume(),
-      agentOf: (id) => this.#standIns.agentOf(id),
       onLost: () => {
         this.#dispatcher.loseLease();
         void this.#die(LEASE_LOST_EXIT_CODE, 'the lease of this node expired and its work was given to others');

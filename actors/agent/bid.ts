@@ -1,21 +1,13 @@
 // The answer to a call for bids: what the agent's own `bid` says, checked.
 
 import { z } from 'zod';
-import { CALL_FOR_BIDS, type CallForBids } from '../../runtime/contracts/coordination.ts';
+import { bidSchema, CALL_FOR_BIDS, type CallForBids } from '../../runtime/contracts/coordination.ts';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
 import type { MessageHandler } from './handlers.ts';
 import type { BidFunction } from './options.ts';
 import { validate } from './validation.ts';
 
 const callSchema = z.object({ capability: z.string(), input: z.unknown(), replyByMs: z.number().optional() });
-
-const bidSchema = z
-  .object({
-    cost: z.number().min(0),
-    etaMs: z.number().min(0).optional(),
-    confidence: z.number().min(0).max(1).optional(),
-  })
-  .nullable();
 
 /** A capability that the agent does not offer is refused without asking it. A bid that is none fails the ask. */
 export function bidHandler(bid: BidFunction): MessageHandler {

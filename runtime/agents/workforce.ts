@@ -114,6 +114,14 @@ export class NodeWorkforce implements Workforce {
     return (this.#served.get(queue) ?? 0) > 0;
   }
 
+  /** Available agents that serve the queue, by id, with the share of their slots that is taken. Cost: the agents of this node. */
+  candidates(queue: Queue): readonly { readonly agentId: AgentId; readonly load: number }[] {
+    return [...this.#members.values()]
+      .filter(({ available, queues }) => available && queues.includes(queue))
+      .map(({ id, taken, slots }) => ({ agentId: id, load: taken / slots }))
+      .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+  }
+
   /** Free slots in one queue. */
   freeIn(queue: Queue): number {
     const pinned = pinnedTo(queue);

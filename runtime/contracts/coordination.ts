@@ -1,7 +1,7 @@
 // A pattern is a pure supervisor strategy: it is told what happened and answers with commands. It has no clock, no random, no I/O,
 // so that every run can be replayed from its journal.
 
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { WireError } from './errors.ts';
 import type { SubmitTask } from './task.ts';
 import type { CreateWorkflow, Usage, WorkflowSpec } from './workflow.ts';
@@ -57,9 +57,7 @@ export type CoordinationEvent =
   | { readonly type: 'deadline'; readonly atMs: number }
   | { readonly type: 'cancel'; readonly atMs: number; readonly reason: string }
   /** Of the coordinator, never shown to a strategy: nothing new starts between `pause` and `resume`. */
-  | { readonly type: 'pause' | 'resume'; readonly atMs: number }
-  /** Of the coordinator: more budget, by the answer of a person. */
-  | { readonly type: 'budget'; readonly atMs: number; readonly grant: Usage | null };
+  | { readonly type: 'pause' | 'resume'; readonly atMs: number };
 
 /** An agent that could do it. `load`: tasks it holds now over the tasks it takes at once. */
 export interface Candidate {
@@ -84,7 +82,7 @@ export type CoordinationCommand =
   | ({ readonly type: 'spawn'; readonly workflow: CreateWorkflow } & StepRef & Reserving)
   /** Asks a person. The answer is the output of the step; no answer in time fails it (`input_expired`), a refused approval too (`rejected`). */
   | ({ readonly type: 'await'; readonly request: HumanRequest } & StepRef)
-  /** Asks who offers a capability; answered once, by `found` with this key. */
+  /** Asks who offers a capability; answered once, by `found` with this key. A key serves once in a run. */
   | { readonly type: 'find'; readonly key: string; readonly capability: string }
   /**
    * Sends a sealed call for bids to these agents, each answered by one `bid`. Repeated after a crash to those whose bid is not in the journal.
@@ -258,9 +256,12 @@ export interface CallForBids {
 }
 
 /** A proposal; lower cost wins, by default. null instead of it is a refusal. */
-export interface Bid {
-  readonly cost: number;
-  readonly etaMs?: number;
-  /** 0 to 1. */
-  readonly confidence?: number;
-}
+export const bidSchema = z
+  .object({
+    cost: z.number().min(0),
+    etaMs: z.number().min(0).optional(),
+    /** 0 to 1. */
+    confidence: z.number().min(0).max(1).optional(),
+  })
+  .nullable();
+export type Bid = NonNullable<z.output<typeof bidSchema>>;

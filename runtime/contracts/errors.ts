@@ -56,6 +56,13 @@ export const ERROR_CODES = {
   unknown_pattern: { retryable: false },
   upstream_failed: { retryable: false },
   definition_changed: { retryable: false },
+  child_failed: { retryable: false },
+  budget_exceeded: { retryable: false },
+  input_not_found: { retryable: false },
+  input_closed: { retryable: false },
+  input_expired: { retryable: false },
+  rejected: { retryable: false },
+  handoff_limit: { retryable: false },
   // the node
   draining: { retryable: true },
   /** The reader's place in an event stream is not kept any more: it must start again. */

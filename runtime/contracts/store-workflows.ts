@@ -1,12 +1,12 @@
 // Workflows in the store: runs, their inboxes, journals and decisions.
 
-import type { CoordinationEvent, Decision } from './coordination.ts';
+import type { CoordinationEvent, Decision, HumanRequest } from './coordination.ts';
 import type { NewEvent } from './event.ts';
 import type { NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Committed, Page } from './store-page.ts';
 import type { NewTask } from './store-tasks.ts';
 import type { ClaimedTask } from './task.ts';
-import type { WorkflowSpec, WorkflowState } from './workflow.ts';
+import type { Usage, WorkflowSpec, WorkflowState } from './workflow.ts';
 
 export interface WorkflowRow {
   readonly id: WorkflowId;
@@ -26,6 +26,51 @@ export interface WorkflowRow {
   readonly endedAt: string | null;
   /** `done` and `total` steps as of the last commit. */
   readonly progress: { readonly done: number; readonly total: number };
+  /** The round of the run that this run is. */
+  readonly parent: { readonly workflowId: WorkflowId; readonly step: string; readonly round: number } | null;
+  /** The run at the top; null when it is this one. */
+  readonly rootId: WorkflowId | null;
+  /** Runs above it. */
+  readonly depth: number;
+  readonly forkOf: { readonly workflowId: WorkflowId; readonly fromStep: string | null } | null;
+}
+
+/** Outcomes that a fork takes over instead of running the step again, by `step/round`. */
+export type Recorded = Readonly<Record<string, unknown>>;
+
+/** A run inside the run, made and started with the decision. */
+export interface NewChild {
+  readonly id: WorkflowId;
+  readonly step: string;
+  readonly round: number;
+  readonly spec: WorkflowSpec;
+  readonly defHash: string;
+  readonly total: number;
+}
+
+/** A question to a person. */
+export interface NewAsk {
+  readonly step: string;
+  readonly round: number;
+  readonly request: HumanRequest;
+  readonly expiresMs: number;
+}
+
+/** `closed`: the run no longer needs the answer. */
+export type AskState = 'open' | 'answered' | 'closed';
+
+export interface AskRow {
+  readonly workflowId: WorkflowId;
+  readonly rootId: WorkflowId;
+  readonly step: string;
+  readonly round: number;
+  readonly request: HumanRequest;
+  readonly state: AskState;
+  readonly value: unknown;
+  readonly answeredBy: string | null;
+  readonly askedAt: string;
+  readonly expiresAt: string;
+  readonly endedAt: string | null;
 }
 
 export interface InboxEvent {
@@ -47,6 +92,10 @@ export interface Advance {
   readonly schedule: readonly NewTask[];
   /** Aligned with `schedule`: whose insert may take the lease at once, because this node holds a free slot for it. Absent: none. */
   readonly claim?: readonly boolean[];
+  /** Runs that begin with this decision, owned by this node. */
+  readonly children?: readonly NewChild[];
+  readonly asks?: readonly NewAsk[];
+  /** Of whatever kind the round is: its task is cancelled, its run told to cancel, its question closed. */
   readonly cancel: readonly { readonly step: string; readonly round: number }[];
   readonly timers: readonly { readonly key: string; readonly afterMs: number }[];
   readonly decisions: readonly Decision[];
@@ -58,7 +107,11 @@ export interface Advance {
     readonly output: unknown;
     readonly error?: unknown;
     readonly metrics?: unknown;
+    /** For the run this one is a step of. */
+    readonly usage?: Usage;
   };
+  /** Set when it changes. */
+  readonly status?: 'running' | 'paused';
 }
 
 export interface WorkflowStore {
@@ -69,6 +122,9 @@ export interface WorkflowStore {
     readonly defHash: string;
     readonly total: number;
     readonly idempotency?: { readonly key: string; readonly bodyHash: string };
+    readonly fork?: { readonly of: WorkflowId; readonly fromStep: string | null; readonly recorded: Recorded };
+    /** Starts it in the same commit, owned by this node. */
+    readonly start?: boolean;
   }): Promise<
     | ({ readonly outcome: 'created'; readonly row: WorkflowRow } & Committed)
     | { readonly outcome: 'duplicate'; readonly row: WorkflowRow }
@@ -95,6 +151,10 @@ export interface WorkflowStore {
           readonly node: NodeId;
         }[];
         readonly claimed: readonly ClaimedTask[];
+        /** The rows of `children`, in their order. */
+        readonly began: readonly WorkflowRow[];
+        /** Other runs that this decision wrote mail to: the parent of a run that ended, the children of a cancelled step. */
+        readonly told: readonly WorkflowId[];
       } & Committed)
     | { readonly outcome: 'conflict' }
   >;
@@ -112,12 +172,15 @@ export interface WorkflowStore {
     readonly row: WorkflowRow;
     readonly snapshot: unknown;
     readonly journal: readonly CoordinationEvent[];
+    readonly recorded: Recorded | null;
   } | null>;
   get(id: WorkflowId, tenant: string): Promise<(WorkflowRow & { readonly metrics: unknown }) | null>;
+  /** Roots only, unless `parent` names the run whose children are wanted. */
   list(filter: {
     readonly tenant: string;
     readonly status?: WorkflowState;
     readonly pattern?: string;
+    readonly parent?: WorkflowId;
     readonly limit: number;
     readonly cursor?: string;
   }): Promise<Page<WorkflowRow>>;
@@ -129,4 +192,39 @@ export interface WorkflowStore {
   journal(id: WorkflowId): Promise<readonly CoordinationEvent[]>;
   /** Deadlines and durable timers that are due: puts their events into the inboxes. */
   fireTimers(): Promise<readonly WorkflowId[]>;
+  /** Runs below this one that have not ended, at any depth. */
+  openDescendants(id: WorkflowId): Promise<readonly WorkflowId[]>;
+  /** Runs that are a step of this one, newest round of each step last. */
+  children(id: WorkflowId): Promise<readonly Pick<WorkflowRow, 'id' | 'parent' | 'status' | 'startedAt' | 'endedAt'>[]>;
+  /** Questions that wait: of one run and everything below it, or of the tenant. */
+  asks(filter: {
+    readonly tenant: string;
+    readonly workflowId?: WorkflowId;
+    readonly state?: AskState;
+    readonly limit: number;
+  }): Promise<readonly AskRow[]>;
+  /** One answer, once: the row and the mail of its run in one commit. `closed` when it was answered or no longer matters. */
+  answer(
+    ask: { readonly tenant: string; readonly workflowId: WorkflowId; readonly step: string; readonly round: number },
+    answer: { readonly by: string | null; readonly value: unknown; readonly event: CoordinationEvent },
+  ): Promise<'answered' | 'closed' | 'not_found'>;
+  /**
+   * Running runs that have made no commit for `idleMs` though nothing of theirs is in flight anywhere: no open task, child, question,
+   * timer or unread mail.
+   */
+  stuck(tenant: string, idleMs: number, limit: number): Promise<readonly WorkflowRow[]>;
+  /** Over ended runs since that long: per pattern and outcome. */
+  statistics(tenant: string, withinMs: number): Promise<readonly PatternFigures[]>;
+}
+
+/** What a pattern did over many runs. Times in ms; percentiles over completed and partial runs. */
+export interface PatternFigures {
+  readonly pattern: string;
+  readonly runs: number;
+  readonly byStatus: Readonly<Record<string, number>>;
+  readonly byStopReason: Readonly<Record<string, number>>;
+  readonly wallMs: { readonly p50: number; readonly p95: number; readonly mean: number } | null;
+  readonly speedup: { readonly p50: number; readonly mean: number } | null;
+  /** Error codes of failed runs. */
+  readonly failures: Readonly<Record<string, number>>;
 }

@@ -17,7 +17,18 @@ export type { LeaseStore, NodeRow } from './store-nodes.ts';
 export type { Committed, Page } from './store-page.ts';
 export type { Pulse } from './store-pulse.ts';
 export type { CancelOutcome, NewTask, SubmitOutcome, TaskFilter, TaskStore } from './store-tasks.ts';
-export type { Advance, InboxEvent, WorkflowRow, WorkflowStore } from './store-workflows.ts';
+export type {
+  Advance,
+  AskRow,
+  AskState,
+  InboxEvent,
+  NewAsk,
+  NewChild,
+  PatternFigures,
+  Recorded,
+  WorkflowRow,
+  WorkflowStore,
+} from './store-workflows.ts';
 
 export interface Store {
   readonly kind: 'pglite' | 'postgres';

@@ -24,6 +24,9 @@ const FLUSH_ORDER = [
   'settle',
   'agent.create',
   'agent.snapshot',
+  'workflow.create',
+  'workflow.start',
+  'workflow.post',
   'workflow.advance',
   'submit',
   ...EVENT_KINDS,
@@ -36,7 +39,9 @@ const FLUSH_ORDER = [
  * @throws RuntimeError `store_unavailable`, `store_locked`, `store_foreign`, `schema_version`.
  */
 export async function openStore(options: OpenStoreOptions, ambient: Ambient): Promise<Store> {
-  return createStore(await openDatabase(options, ambient), options.node, ambient);
+  // The lock on the data directory keeps every other node out.
+  const alone = options.databaseUrl === undefined;
+  return createStore(await openDatabase(options, ambient), options.node, ambient, { alone });
 }
 
 /** The database, migrated, with partitions for the coming weeks. */
@@ -55,12 +60,16 @@ export async function openDatabase(
   return db;
 }
 
-/** The store of one node over an open, migrated database. `close` closes the database too. */
-export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient): Store {
+/**
+ * The store of one node over an open, migrated database. `close` closes the database too. `alone`: no other node will use the database;
+ * default false.
+ */
+export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alone = false } = {}): Store {
   const node = toUuid(nodeId);
   const commit = createGroupCommit({
     flush: (statements) => db.flush(statements),
     order: FLUSH_ORDER,
+    turn: () => new Promise((resolve) => void setImmediate(resolve)),
     closed: () => new RuntimeError('store_unavailable', 'the store is closed'),
   });
   return {
@@ -73,7 +82,7 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient): Stor
     leases: createLeaseStore(db, node, ambient.log),
     deadLetters: createDeadLetterStore(db, commit, ambient),
     agentTimers: createAgentTimerStore(db, node),
-    pulse: createPulse(db, node),
+    pulse: createPulse(db, node, { alone, clock: ambient.clock }),
     ...createRetention(db),
     async ping() {
       await db.query(sql('ping', 'SELECT 1'));

@@ -27,6 +27,11 @@ const OLD_ROWS: readonly {
     when: `workflow_id IN (SELECT id FROM workflow WHERE ended_at < ${OLD} ORDER BY ended_at LIMIT ${DELETE_BATCH})`,
   },
   {
+    table: 'workflow_input',
+    key: 'ctid',
+    when: `workflow_id IN (SELECT id FROM workflow WHERE ended_at < ${OLD} ORDER BY ended_at LIMIT ${DELETE_BATCH})`,
+  },
+  {
     table: 'workflow_snapshot',
     key: 'ctid',
     when: `workflow_id IN (SELECT id FROM workflow WHERE ended_at < ${OLD} ORDER BY ended_at LIMIT ${DELETE_BATCH})`,

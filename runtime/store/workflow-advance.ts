@@ -3,7 +3,7 @@
 
 import { wireError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
-import { toUuid } from '../contracts/ids.ts';
+import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Advance, WorkflowStore } from '../contracts/store.ts';
 import type { OpKind } from './group-commit.ts';
 import { few, sql } from './sql.ts';
@@ -21,6 +21,8 @@ import {
   takes,
 } from './task-rows.ts';
 
+import { childRow, WORKFLOW_FAMILY } from './workflow-family.ts';
+
 const CANCELLED = JSON.stringify(wireError('task_cancelled', 'the workflow no longer needs this step')).replaceAll(
   "'",
   "''",
@@ -29,17 +31,19 @@ const CANCELLED = JSON.stringify(wireError('task_cancelled', 'the workflow no lo
 const ADVANCE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
 a AS MATERIALIZED (SELECT a.*, now.at FROM jsonb_to_recordset($1::jsonb) AS a(i int, wid uuid, version bigint, consumed jsonb, journal jsonb,
-  snapshot jsonb, schedule jsonb, cancel jsonb, timers jsonb, decisions jsonb, events jsonb, done int, total int, ending jsonb)
+  snapshot jsonb, schedule jsonb, cancel jsonb, timers jsonb, decisions jsonb, events jsonb, done int, total int, ending jsonb,
+  children jsonb, asks jsonb, status text)
   CROSS JOIN now WHERE ${few('a.i')} ORDER BY a.wid),
 ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.total,
     journal_seq = w.journal_seq + jsonb_array_length(a.journal), decision_seq = w.decision_seq + jsonb_array_length(a.decisions),
     event_seq = w.event_seq + jsonb_array_length(a.events),
-    status = coalesce(a.ending->>'status', w.status), stop_reason = a.ending->>'stopReason', output = a.ending->'output',
+    status = coalesce(a.ending->>'status', a.status, w.status), stop_reason = a.ending->>'stopReason', output = a.ending->'output',
     error = nullif(a.ending->'error', 'null'), metrics = nullif(a.ending->'metrics', 'null'),
     ended_at = CASE WHEN a.ending IS NOT NULL THEN a.at END,
     owner_node = CASE WHEN a.ending IS NULL THEN w.owner_node END
   FROM a, me WHERE w.id = a.wid AND w.version = a.version AND w.owner_node IS NOT DISTINCT FROM me.id AND w.status IN ('running', 'paused')
-  RETURNING a.*, w.tenant, w.version AS new_version, w.journal_seq, w.decision_seq, w.event_seq),
+  RETURNING a.*, w.tenant, w.version AS new_version, w.journal_seq, w.decision_seq, w.event_seq, w.root_id, w.depth, w.parent_id,
+    w.parent_step, w.parent_round),
 read AS (UPDATE workflow_inbox x SET consumed = true, event = NULL
   FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id) WHERE ${few('ok.i')}) c
   WHERE x.workflow_id = c.wid AND x.event_id = c.id),
@@ -59,6 +63,7 @@ timers AS (INSERT INTO workflow_timer (workflow_id, key, due_at)
   SELECT DISTINCT ON (ok.wid, t.key) ok.wid, t.key, ok.at + t."afterMs" * interval '1 millisecond'
   FROM ok CROSS JOIN LATERAL jsonb_to_recordset(ok.timers) AS t(key text, "afterMs" float8) WHERE ok.ending IS NULL
   ON CONFLICT (workflow_id, key) DO UPDATE SET due_at = excluded.due_at),
+${WORKFLOW_FAMILY},
 no_timers AS (DELETE FROM workflow_timer t USING ok WHERE ok.ending IS NOT NULL AND t.workflow_id = ok.wid),
 plan AS MATERIALIZED (SELECT ok.i, ok.wid, ok.at, s.task, s.n FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.schedule) WITH ORDINALITY AS s(task, n)
   WHERE ok.ending IS NULL),
@@ -75,15 +80,17 @@ gone AS MATERIALIZED (SELECT ok.i, t.id, ok.at, t.was, t.was_node, t.was_fence F
   ORDER BY id FOR UPDATE) t WHERE ok.ending IS NOT NULL OR jsonb_array_length(ok.cancel) > 0),
 target AS MATERIALIZED (SELECT i, id, at, was, was_node, was_fence, 'cancelled' AS state, '${CANCELLED}'::jsonb AS error FROM gone),
 ${END_TASKS.replace(/,\s*ended_mail AS[\s\S]*$/, '')}
-SELECT i, 'ok' AS what, new_version AS version, event_seq, at, NULL::jsonb AS row FROM ok
+SELECT i, 'ok' AS what, new_version AS version, event_seq, at, jsonb_build_object('root', root_id, 'depth', depth) AS row FROM ok
 UNION ALL SELECT i, 'ended', NULL, NULL, at, to_jsonb(ended) FROM ended
+UNION ALL SELECT i, 'told', NULL, NULL, at, to_jsonb(id) FROM (SELECT i, at, parent_id AS id FROM ok WHERE ending IS NOT NULL AND parent_id IS NOT NULL
+  UNION ALL SELECT i, at, id FROM orphans) told
 UNION ALL SELECT NULL, 'task', NULL, NULL, created_at, jsonb_build_object('id', id, 'state', state, 'run_at', run_at, 'created_at', created_at)
   FROM ins`;
 
 interface AdvanceRow {
   /** Null for inserted tasks: every operation looks for its own among them. */
   readonly i: number | null;
-  readonly what: 'ok' | 'ended' | 'task';
+  readonly what: 'ok' | 'ended' | 'task' | 'told';
   readonly version: number;
   readonly event_seq: number;
   readonly at: string;
@@ -112,6 +119,9 @@ export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOu
       done: op.progress.done,
       total: op.progress.total,
       ending: op.end,
+      children: op.children?.map((child) => ({ ...child, id: toUuid(child.id), spec: child.spec })),
+      asks: op.asks,
+      status: op.status,
     }),
     statement: (json) => sql('workflow_advance', ADVANCE, json, node),
     decode(op, rows) {
@@ -143,6 +153,8 @@ export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOu
         claimed: op.schedule.flatMap((task) =>
           inserted.get(toUuid(task.id))?.state === 'running' ? [claimedAtInsert(task)] : [],
         ),
+        began: (op.children ?? []).map((child) => childRow(op, child, node, ok)),
+        told: rows.filter(({ what }) => what === 'told').map(({ row }) => fromUuid('workflow', String(row))),
         events: [...accepted, ...ended.map(endedEvent), ...own],
       };
     },

@@ -7,7 +7,7 @@ import type { WorkflowSpec, WorkflowState } from '../contracts/workflow.ts';
 import { idOrNull, withTypeIds } from './sql.ts';
 
 export const WORKFLOW_COLUMNS = `id, tenant, name, pattern, spec, def_hash, status, stop_reason, output, error, metrics, owner_node, version,
-  created_at, started_at, ended_at, done, total`;
+  created_at, started_at, ended_at, done, total, parent_id, parent_step, parent_round, root_id, depth, fork_of, fork_step`;
 
 export interface DbWorkflow {
   readonly id: string;
@@ -28,6 +28,13 @@ export interface DbWorkflow {
   readonly ended_at: string | null;
   readonly done: number;
   readonly total: number;
+  readonly parent_id: string | null;
+  readonly parent_step: string | null;
+  readonly parent_round: number | null;
+  readonly root_id: string | null;
+  readonly depth: number;
+  readonly fork_of: string | null;
+  readonly fork_step: string | null;
 }
 
 export function workflowOf(row: DbWorkflow): WorkflowRow {
@@ -48,8 +55,18 @@ export function workflowOf(row: DbWorkflow): WorkflowRow {
     startedAt: row.started_at,
     endedAt: row.ended_at,
     progress: { done: row.done, total: row.total },
+    parent: row.parent_id
+      ? { workflowId: fromUuid('workflow', row.parent_id), step: row.parent_step ?? '', round: row.parent_round ?? 0 }
+      : null,
+    rootId: idOrNull('workflow', row.root_id),
+    depth: row.depth,
+    forkOf: row.fork_of ? { workflowId: fromUuid('workflow', row.fork_of), fromStep: row.fork_step } : null,
   };
 }
 
 /** Events that SQL wrote name tasks and agents by uuid. */
-export const coordinationEvent = (event: CoordinationEvent): CoordinationEvent => withTypeIds(event);
+export function coordinationEvent(event: CoordinationEvent): CoordinationEvent {
+  const read = withTypeIds(event);
+  if (read.type !== 'step.failed' || !read.error.details) return read;
+  return { ...read, error: { ...read.error, details: withTypeIds(read.error.details) } };
+}

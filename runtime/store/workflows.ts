@@ -2,10 +2,12 @@
 
 import type { CoordinationEvent, Decision } from '../contracts/coordination.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
-import type { Db, WorkflowStore } from '../contracts/store.ts';
-import type { GroupCommit } from './group-commit.ts';
-import { clampLimit, page, readCursor, sql, uuidOf } from './sql.ts';
+import type { Db, Recorded, WorkflowStore } from '../contracts/store.ts';
+import type { GroupCommit, OpKind } from './group-commit.ts';
+import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
 import { advanceKind } from './workflow-advance.ts';
+import { createWorkflowFigures } from './workflow-figures.ts';
+import { createWorkflowInputs } from './workflow-inputs.ts';
 import { coordinationEvent, type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
 import { createWorkflowStarts } from './workflow-start.ts';
 
@@ -13,29 +15,43 @@ const TIMER_BATCH = 500;
 /** Longest history that is read at once. */
 const MAX_HISTORY = 1_000_000;
 
+interface PostOp {
+  readonly uuid: string;
+  readonly tenant: string;
+  readonly eventId: string;
+  readonly event: CoordinationEvent;
+}
+
+const POSTS: OpKind<PostOp, { readonly i: number }, boolean> = {
+  name: 'workflow.post',
+  encode: ({ uuid, tenant, eventId, event }) => ({ wid: uuid, tenant_name: tenant, event_id: eventId, event }),
+  statement: (json) =>
+    sql(
+      'workflow_post',
+      `WITH a AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS a(i int, wid uuid, tenant_name text, event_id text, event jsonb)
+         WHERE ${few('a.i')}),
+       w AS MATERIALIZED (SELECT w.id FROM workflow w WHERE w.id IN (SELECT wid FROM a) AND w.ended_at IS NULL ORDER BY w.id FOR KEY SHARE),
+       mail AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
+         SELECT a.wid, a.event_id, a.event FROM a JOIN workflow x ON x.id = a.wid AND x.tenant = a.tenant_name JOIN w ON w.id = a.wid
+         ORDER BY a.i ON CONFLICT DO NOTHING)
+       SELECT a.i FROM a JOIN workflow x ON x.id = a.wid AND x.tenant = a.tenant_name JOIN w ON w.id = a.wid`,
+      json,
+    ),
+  decode: (_op, rows) => rows.length > 0,
+};
+
 export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): WorkflowStore {
   const advances = advanceKind(node);
 
   return {
-    ...createWorkflowStarts(db, node),
+    ...createWorkflowStarts(db, commit, node),
+    ...createWorkflowInputs(db),
+    ...createWorkflowFigures(db),
     advance: (advance) => commit.run(advances, advance),
 
     async post(id, tenant, eventId, event) {
       const uuid = uuidOf('workflow', id);
-      if (!uuid) return false;
-      const { rows } = await db.query(
-        sql(
-          'workflow_post',
-          `WITH w AS (SELECT id FROM workflow WHERE id = $1 AND tenant = $2 AND ended_at IS NULL FOR KEY SHARE),
-           mail AS (INSERT INTO workflow_inbox (workflow_id, event_id, event) SELECT id, $3, $4::jsonb FROM w ON CONFLICT DO NOTHING)
-           SELECT id FROM w`,
-          uuid,
-          tenant,
-          eventId,
-          JSON.stringify(event),
-        ),
-      );
-      return rows.length > 0;
+      return uuid !== null && commit.run(POSTS, { uuid, tenant, eventId, event });
     },
 
     async inbox(ids, limit) {
@@ -60,7 +76,7 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
       const { rows } = await db.query<{ id: string }>(
         sql(
           'workflow_with_mail',
-          `SELECT id FROM workflow w WHERE owner_node = $1 AND status = 'running'
+          `SELECT id FROM workflow w WHERE owner_node = $1 AND status IN ('running', 'paused')
              AND EXISTS (SELECT 1 FROM workflow_inbox i WHERE i.workflow_id = w.id AND NOT consumed)
            ORDER BY id LIMIT $2`,
           node,
@@ -76,7 +92,7 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
           'workflow_adopt',
           `WITH me AS MATERIALIZED (SELECT id FROM node WHERE id = $1 AND lease_until > clock_timestamp() AND swept_at IS NULL
              AND NOT draining FOR KEY SHARE),
-           pick AS MATERIALIZED (SELECT w.id AS wid FROM workflow w CROSS JOIN me WHERE w.status = 'running' AND w.owner_node IS NULL
+           pick AS MATERIALIZED (SELECT w.id AS wid FROM workflow w CROSS JOIN me WHERE w.status IN ('running', 'paused') AND w.owner_node IS NULL
              ORDER BY w.id LIMIT $2 FOR UPDATE OF w SKIP LOCKED)
            UPDATE workflow w SET owner_node = $1, version = version + 1 FROM pick WHERE w.id = pick.wid RETURNING ${WORKFLOW_COLUMNS}`,
           node,
@@ -97,7 +113,7 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
       const uuid = toUuid(id);
       // One transaction, so that the journal is the one that belongs to the row.
       const [rows, snapshots, journal] = await db.batch([
-        sql('workflow_load', `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE id = $1 FOR SHARE`, uuid),
+        sql('workflow_load', `SELECT ${WORKFLOW_COLUMNS}, recorded FROM workflow WHERE id = $1 FOR SHARE`, uuid),
         sql('workflow_load_snapshot', 'SELECT journal_seq, state FROM workflow_snapshot WHERE workflow_id = $1', uuid),
         sql(
           'workflow_load_journal',
@@ -106,10 +122,11 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
           uuid,
         ),
       ]);
-      const row = rows?.rows[0] as DbWorkflow | undefined;
+      const row = rows?.rows[0] as (DbWorkflow & { recorded: Recorded | null }) | undefined;
       if (!row) return null;
       return {
         row: workflowOf(row),
+        recorded: row.recorded,
         snapshot: (snapshots?.rows[0] as { state: unknown } | undefined)?.state ?? null,
         journal: ((journal?.rows ?? []) as { event: CoordinationEvent }[]).map(({ event }) => event),
       };
@@ -130,12 +147,13 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
         sql(
           'workflow_list',
           `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE tenant = $1 AND ($3::text IS NULL OR status = $3)
-             AND ($4::text IS NULL OR pattern = $4) AND ($5::uuid IS NULL OR id < $5) ORDER BY id DESC LIMIT $2`,
+             AND ($4::text IS NULL OR pattern = $4) AND ($5::uuid IS NULL OR id < $5) AND parent_id IS NOT DISTINCT FROM $6 ORDER BY id DESC LIMIT $2`,
           filter.tenant,
           limit + 1,
           filter.status ?? null,
           filter.pattern ?? null,
           readCursor(filter.cursor),
+          filter.parent === undefined ? null : toUuid(filter.parent),
         ),
       );
       return page(rows, limit, workflowOf);

@@ -2,15 +2,17 @@
 // States: idle -> prepared -> idle (committed) or gone (conflict: somebody else owns the run). It writes nothing itself.
 
 import type { CoordinationCommand, CoordinationEvent, Decision } from '../contracts/coordination.ts';
-import { toWireError, type WireError, wireError } from '../contracts/errors.ts';
+import { wireError } from '../contracts/errors.ts';
 import type { NewEvent } from '../contracts/event.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
-import type { Advance, InboxEvent, NewTask } from '../contracts/store.ts';
-import { submitTaskSchema } from '../contracts/task.ts';
+import type { Advance, InboxEvent, Recorded } from '../contracts/store.ts';
 import { analyse } from './analytics.ts';
-import type { Definition } from './definition.ts';
+import type { Definition, Strategies } from './definition.ts';
 import type { CapabilityPort } from './ports.ts';
-import { type InFlight, type RunMemory, remember, stepKey } from './run-memory.ts';
+import { stepKey } from './run-ids.ts';
+import { type InFlight, newMemory, type RunMemory, remember } from './run-memory.ts';
+import { askRow, childRow, type StartedRow, type StepRow, taskRow } from './step-rows.ts';
+import { inputTimer } from './turn.ts';
 
 /** A snapshot is written after this many events, and then each time the journal has doubled: a long run writes its state a few times only. */
 export const SNAPSHOT_EVERY = 50;
@@ -24,9 +26,14 @@ export interface CoordinatorParts {
   readonly version: number;
   readonly memory: RunMemory | null;
   readonly snapshotEvents: number;
+  /** For the runs inside. */
+  readonly strategies: Strategies;
+  readonly depth: number;
+  /** Of a fork: outcomes to take over. */
+  readonly recorded: Recorded | null;
 }
 
-type Schedule = Extract<CoordinationCommand, { type: 'schedule' }>;
+type Start = Extract<CoordinationCommand, { type: 'schedule' | 'spawn' | 'await' }>;
 type End = Extract<CoordinationCommand, { type: 'end' }>;
 
 /** A commit in the making, and what to do once it has been made. */
@@ -44,8 +51,8 @@ interface Batch {
   memory: RunMemory | null;
   readonly journal: CoordinationEvent[];
   readonly decisions: Decision[];
-  readonly schedules: Map<string, Schedule>;
-  readonly tasks: Map<string, NewTask>;
+  readonly starts: Map<string, Start>;
+  readonly rows: Map<string, StartedRow>;
   readonly cancels: { readonly step: string; readonly round: number; readonly reason: string }[];
   readonly skips: { readonly step: string; readonly reason: string }[];
   readonly timers: { readonly key: string; readonly afterMs: number }[];
@@ -56,7 +63,10 @@ export class Coordinator {
   readonly id: WorkflowId;
   readonly tenant: string;
   readonly definition: Definition;
+  readonly strategies: Strategies;
+  readonly depth: number;
   readonly #capabilities: CapabilityPort;
+  readonly #recorded: Recorded | null;
   #version: number;
   #memory: RunMemory | null;
   #snapshotEvents: number;
@@ -65,7 +75,10 @@ export class Coordinator {
     this.id = parts.id;
     this.tenant = parts.tenant;
     this.definition = parts.definition;
+    this.strategies = parts.strategies;
+    this.depth = parts.depth;
     this.#capabilities = parts.capabilities;
+    this.#recorded = parts.recorded;
     this.#version = parts.version;
     this.#memory = parts.memory;
     this.#snapshotEvents = parts.snapshotEvents;
@@ -90,8 +103,8 @@ export class Coordinator {
       memory: this.#memory,
       journal: [],
       decisions: [],
-      schedules: new Map(),
-      tasks: new Map(),
+      starts: new Map(),
+      rows: new Map(),
       cancels: [],
       skips: [],
       timers: [],
@@ -103,8 +116,7 @@ export class Coordinator {
       .sort((a, b) => Number(b.type === 'started') - Number(a.type === 'started'));
     for (let event = queue.shift(); event; event = queue.shift()) {
       if (!this.#take(batch, event)) continue;
-      // A step that cannot become a task has failed: an event like any other, journaled with the rest.
-      for (const failure of await this.#makeTasks(batch, event.atMs)) queue.push(failure);
+      for (const follow of await this.#makeRows(batch, event.atMs)) queue.push(follow);
     }
     return this.#finish(batch, events);
   }
@@ -119,8 +131,8 @@ export class Coordinator {
   /** False when it changes nothing, and so need not be journaled. */
   #take(batch: Batch, event: CoordinationEvent): boolean {
     if (batch.memory?.ended || (batch.memory !== null && event.type === 'started')) return false;
-    const { memory, commands, decisions } = remember(this.definition, this.id, batch.memory, event);
-    if (batch.memory && memory.state === batch.memory.state && commands.length === 0) return false;
+    const { memory, commands, decisions, changed } = remember(this.definition, this.id, batch.memory, event);
+    if (!changed) return false;
     batch.memory = memory;
     batch.journal.push(event);
     batch.decisions.push(...decisions);
@@ -128,53 +140,40 @@ export class Coordinator {
     return true;
   }
 
-  async #makeTasks(batch: Batch, atMs: number): Promise<CoordinationEvent[]> {
-    const waiting = [...batch.schedules].filter(([key]) => !batch.tasks.has(key));
+  /** Turns what may start into rows. What cannot start has failed and what a fork recorded has ended: events like any other, journaled with the rest. */
+  async #makeRows(batch: Batch, atMs: number): Promise<CoordinationEvent[]> {
+    const waiting = [...batch.starts].filter(([key]) => !batch.rows.has(key));
     const made = await Promise.all(
-      waiting.map(async ([key, command]) => [key, command, await this.#taskOf(batch, command)] as const),
+      waiting.map(async ([key, command]) => [key, command, await this.#rowOf(batch, key, command)] as const),
     );
-    const failures: CoordinationEvent[] = [];
-    for (const [key, { step, round }, made_] of made) {
-      if ('task' in made_) {
-        batch.tasks.set(key, made_.task);
-        continue;
-      }
-      batch.schedules.delete(key);
-      const base = { step, round, atMs, taskId: '', agentId: null, attempts: 0, startedAtMs: null };
-      failures.push({ type: 'step.failed', state: 'failed', error: made_.error, ...base });
+    const events: CoordinationEvent[] = [];
+    for (const [key, { step, round }, row] of made) {
+      if (row.type === 'failure' || row.type === 'recorded') {
+        batch.starts.delete(key);
+        const base = { step, round, atMs, taskId: '', agentId: null, attempts: 0, startedAtMs: null };
+        events.push(
+          row.type === 'failure'
+            ? { type: 'step.failed', state: 'failed', error: row.error, ...base }
+            : { type: 'step.completed', output: row.output, ...base },
+        );
+      } else batch.rows.set(key, row);
     }
-    return failures;
+    return events;
   }
 
-  async #taskOf(batch: Batch, { step, round, task }: Schedule): Promise<{ task: NewTask } | { error: WireError }> {
-    const parsed = submitTaskSchema.safeParse(task);
-    const id = batch.memory?.inFlight.find((one) => one.step === step && one.round === round)?.taskId;
-    if (!parsed.success || id === undefined)
-      return {
-        error: wireError('invalid_input', `step "${step}" makes no task: ${parsed.error?.message ?? 'not in flight'}`),
-      };
-    const { capability, agentId, input, priority, timeoutMs, retry, queueTimeoutMs, deadlineMs, delayMs, runAt } =
-      parsed.data;
-    try {
-      const pinned = await this.#capabilities.resolve({ capability, agentId }, this.tenant);
-      return {
-        task: {
-          id,
-          tenant: this.tenant,
-          ...pinned,
-          input: input === undefined ? {} : input,
-          priority,
-          timeoutMs,
-          retry,
-          ...(queueTimeoutMs === undefined ? {} : { queueTimeoutMs }),
-          ...(deadlineMs === undefined ? {} : { deadlineMs }),
-          ...(delayMs === undefined ? {} : { delayMs }),
-          ...(runAt === undefined ? {} : { runAt }),
-          workflow: { id: this.id, step, round },
-        },
-      };
-    } catch (thrown) {
-      return { error: toWireError(thrown) };
+  async #rowOf(batch: Batch, key: string, command: Start): Promise<StepRow> {
+    const recorded = this.#recorded;
+    if (recorded && Object.hasOwn(recorded, key)) return { type: 'recorded', output: recorded[key] };
+    const { step, round } = command;
+    const one = batch.memory?.inFlight.find((open) => open.step === step && open.round === round);
+    if (!one) return { type: 'failure', error: wireError('internal', `step "${step}" is not in flight`) };
+    switch (command.type) {
+      case 'schedule':
+        return taskRow(command, one, { id: this.id, tenant: this.tenant, capabilities: this.#capabilities });
+      case 'spawn':
+        return childRow(command, one, this);
+      case 'await':
+        return askRow(command);
     }
   }
 
@@ -198,12 +197,13 @@ export class Coordinator {
       consumed: events.map(({ eventId }) => eventId),
       journal: batch.journal,
       ...(ended || this.#snapshotDue(memory) ? { snapshot: memory } : {}),
-      schedule: [...batch.schedules.keys()].flatMap((key) => batch.tasks.get(key) ?? []),
+      ...rowsOf(batch),
       cancel: batch.cancels.map(({ step, round }) => ({ step, round })),
-      timers: ended ? [] : batch.timers,
+      timers: ended ? [] : [...batch.timers, ...expiries(batch)],
       decisions: batch.decisions,
       events: this.#events(batch, over),
       progress,
+      ...(memory.paused === (before?.paused ?? false) ? {} : { status: memory.paused ? 'paused' : 'running' }),
       ...(end
         ? {
             end: {
@@ -211,6 +211,7 @@ export class Coordinator {
               stopReason: end.stopReason,
               output: end.output ?? null,
               ...(end.error ? { error: end.error } : {}),
+              ...(Object.keys(memory.used).length > 0 ? { usage: { ...memory.used } } : {}),
               metrics: analyse(views, { startedAtMs: memory.startedAtMs, endedAtMs, timings: memory.timings }),
             },
           }
@@ -265,18 +266,36 @@ export class Coordinator {
 }
 
 const FINAL: ReadonlySet<string> = new Set(['completed', 'failed', 'skipped', 'cancelled']);
-const EMPTY: RunMemory = { format: 1, state: null, inFlight: [], timings: [], startedAtMs: 0, events: 0, ended: false };
+const EMPTY: RunMemory = newMemory(0);
 
-/** A round that is scheduled and cancelled by one batch never becomes a task. */
+function rowsOf({ starts, rows }: Batch): Pick<Advance, 'schedule' | 'children' | 'asks'> {
+  const made = [...starts.keys()].flatMap((key) => rows.get(key) ?? []);
+  const children = made.flatMap((row) => (row.type === 'run' ? [row.child] : []));
+  const asks = made.flatMap((row) => (row.type === 'input' ? [row.ask] : []));
+  return {
+    schedule: made.flatMap((row) => (row.type === 'task' ? [row.task] : [])),
+    ...(children.length > 0 ? { children } : {}),
+    ...(asks.length > 0 ? { asks } : {}),
+  };
+}
+
+const expiries = ({ rows }: Batch): { key: string; afterMs: number }[] =>
+  [...rows.values()].flatMap((row) =>
+    row.type === 'input' ? [{ key: inputTimer(row.ask.step, row.ask.round), afterMs: row.ask.expiresMs }] : [],
+  );
+
+/** A round that is started and cancelled by one batch never becomes a row. */
 function collect(batch: Batch, command: CoordinationCommand): void {
   switch (command.type) {
     case 'schedule':
-      batch.schedules.set(stepKey(command.step, command.round), command);
+    case 'spawn':
+    case 'await':
+      batch.starts.set(stepKey(command.step, command.round), command);
       return;
     case 'cancel': {
       const key = stepKey(command.step, command.round);
-      batch.tasks.delete(key);
-      if (!batch.schedules.delete(key)) batch.cancels.push(command);
+      batch.rows.delete(key);
+      if (!batch.starts.delete(key)) batch.cancels.push(command);
       return;
     }
     case 'skip':
@@ -287,5 +306,9 @@ function collect(batch: Batch, command: CoordinationCommand): void {
       return;
     case 'end':
       batch.end = command;
+      return;
+    default:
+      // `find` and `call` are in the memory until they are answered: the run loop carries them out from there.
+      return;
   }
 }

@@ -1,6 +1,7 @@
 // What the coordinators of a node are given: where capabilities are served, free slots, running code to stop, and who watches.
 
 import type { Queue } from '../contracts/agent.ts';
+import type { Bid, CallForBids, Candidate } from '../contracts/coordination.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed, TakenSlot } from '../contracts/ports.ts';
 import type { TaskStore, WorkflowStore } from '../contracts/store.ts';
@@ -18,6 +19,18 @@ export interface CapabilityPort {
     readonly queue: Queue;
     readonly agentId?: AgentId;
   }>;
+}
+
+/** Who could do it, and what they would take for it. Agents of this node. */
+export interface BidderPort {
+  /** Agents that offer the capability (`name` or `name@version`) and are not stopped, in a stable order. */
+  offering(capability: string, tenant: string): Promise<readonly Candidate[]>;
+  /** Asks one agent; null is a refusal. Rejects with what went wrong: no such agent, no `bid` function, no answer in `timeoutMs`. */
+  bid(
+    agentId: string,
+    call: CallForBids,
+    options: { readonly tenant: string; readonly timeoutMs: number },
+  ): Promise<Bid | null>;
 }
 
 /** Free slots of this node's agents, so that a step can be inserted with its lease (the dispatcher). */
@@ -49,6 +62,7 @@ export interface RunLoopParts {
   readonly tasks: Pick<TaskStore, 'byWorkflow' | 'cancel'>;
   readonly node: NodeId;
   readonly capabilities: CapabilityPort;
+  readonly bidders: BidderPort;
   readonly slots: SlotPort;
   /** Stops the code of attempts that a decision cancelled, on whichever node it runs. */
   readonly stopRunning: (claims: readonly Claim[]) => void;

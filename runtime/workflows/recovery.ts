@@ -33,7 +33,7 @@ export function recover(strategies: Strategies, stored: StoredRun, taskIds?: Rea
   } catch (cause) {
     throw new RuntimeError('definition_changed', 'the journal of the run can no longer be replayed', { cause });
   }
-  const unknown = taskIds && memory?.inFlight.find((one) => !taskIds.has(one.taskId));
+  const unknown = taskIds && memory?.inFlight.find((one) => one.kind === 'task' && !taskIds.has(one.taskId));
   if (unknown) {
     const { step, round } = unknown;
     throw new RuntimeError(
@@ -50,7 +50,7 @@ export function recover(strategies: Strategies, stored: StoredRun, taskIds?: Rea
 function readSnapshot(snapshot: unknown): RunMemory | null {
   if (snapshot === null || snapshot === undefined) return null;
   const memory = snapshot as RunMemory;
-  if (memory.format !== 1)
+  if (memory.format !== 2)
     throw new RuntimeError('definition_changed', 'the snapshot of the run has a format of another version');
   return memory;
 }

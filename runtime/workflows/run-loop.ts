@@ -4,10 +4,12 @@
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Dispose, TakenSlot } from '../contracts/ports.ts';
-import type { Advance, InboxEvent, WorkflowRow } from '../contracts/store.ts';
+import type { Advance, InboxEvent, Recorded, WorkflowRow } from '../contracts/store.ts';
 import { isTerminalTask } from '../contracts/task.ts';
-import { Coordinator, type Prepared } from './coordinator.ts';
-import type { Definition, Strategies } from './definition.ts';
+import { isTerminalWorkflow } from '../contracts/workflow.ts';
+import { Consultations } from './consultations.ts';
+import { Coordinator, type CoordinatorParts, type Prepared } from './coordinator.ts';
+import { type Definition, definitionOf, type Strategies } from './definition.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
 
@@ -28,6 +30,7 @@ interface Run {
 export class RunLoop {
   readonly #parts: RunLoopParts;
   readonly #strategies: Strategies;
+  readonly #consultations: Consultations;
   readonly #runs = new Map<WorkflowId, Run>();
   readonly #mail = new Set<WorkflowId>();
   /** Runs whose last commit has an unknown outcome, or whose load failed: read again by the next poll. */
@@ -42,6 +45,14 @@ export class RunLoop {
   constructor(parts: RunLoopParts, strategies: Strategies) {
     this.#parts = parts;
     this.#strategies = strategies;
+    this.#consultations = new Consultations(
+      parts,
+      (id) => this.poke(id),
+      (id) => {
+        const coordinator = this.coordinatorOf(id);
+        if (coordinator) this.#consult(coordinator);
+      },
+    );
   }
 
   /** Takes back what this node owns, takes over what nobody owns, then listens and polls. */
@@ -82,9 +93,9 @@ export class RunLoop {
   }
 
   /** A run that was started here just now. */
-  begin(row: WorkflowRow, definition: Definition): void {
+  begin(row: WorkflowRow, definition: Definition, recorded: Recorded | null = null): void {
     if (!this.#open || this.#runs.has(row.id)) return;
-    this.#hold(row, definition, null, 0);
+    this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded });
     this.poke(row.id);
   }
 
@@ -210,6 +221,9 @@ export class RunLoop {
       coordinator.committed(prepared, result.version);
       feed.publish(result.events);
       this.#tell(coordinator, prepared);
+      for (const row of result.began) this.#beginChild(row);
+      for (const id of result.told) this.#hint(id);
+      this.#consult(coordinator);
       this.#startClaimed(advance, reserved, new Map(result.claimed.map((task) => [task.taskId, task])));
       if (result.cancelledRunning.length > 0) this.#parts.stopRunning(result.cancelledRunning);
       if (prepared.ended) this.#drop(coordinator.id, 'ended');
@@ -219,6 +233,27 @@ export class RunLoop {
     } finally {
       for (const slot of reserved) if (slot) slots.unreserve(slot);
     }
+  }
+
+  #beginChild(row: WorkflowRow): void {
+    try {
+      this.begin(row, definitionOf(this.#strategies, row));
+    } catch {
+      // It was defined a moment ago; should it not be now, loading it says why and ends it.
+      this.#doubtful.add(row.id);
+    }
+  }
+
+  #hint(id: WorkflowId): void {
+    this.poke(id);
+    this.#parts.bus.publish({ type: 'workflow', workflowId: id });
+  }
+
+  /** Carries out what was asked and not answered: directory look-ups and calls for bids. After a crash they are asked again. */
+  #consult(coordinator: Coordinator): void {
+    const { memory } = coordinator;
+    if (!memory || (memory.finds.length === 0 && memory.calls.length === 0)) return;
+    this.#consultations.go(coordinator, memory);
   }
 
   #startClaimed(
@@ -266,12 +301,14 @@ export class RunLoop {
     const { store, tasks, node, ambient } = this.#parts;
     try {
       const stored = await store.load(id);
-      if (!stored || stored.row.owner !== node || stored.row.status !== 'running') return;
+      if (!stored || stored.row.owner !== node || isTerminalWorkflow(stored.row.status)) return;
       const taskIds = new Set((await tasks.byWorkflow(id)).map((task) => task.id));
       try {
         const { definition, memory, snapshotEvents } = recover(this.#strategies, stored, taskIds);
         if (!this.#open || this.#runs.has(id)) return;
-        this.#hold(stored.row, definition, memory, snapshotEvents);
+        this.#hold(stored.row, definition, { memory, snapshotEvents, recorded: stored.recorded });
+        const coordinator = this.coordinatorOf(id);
+        if (coordinator) this.#consult(coordinator);
         this.poke(id);
       } catch (error) {
         ambient.log.error('a run cannot be taken up again', { workflowId: id, error: toWireError(error).message });
@@ -283,10 +320,15 @@ export class RunLoop {
     }
   }
 
-  #hold(row: WorkflowRow, definition: Definition, memory: Coordinator['memory'], snapshotEvents: number): void {
+  #hold(
+    row: WorkflowRow,
+    definition: Definition,
+    known: Pick<CoordinatorParts, 'memory' | 'snapshotEvents' | 'recorded'>,
+  ): void {
     const { capabilities, observer } = this.#parts;
-    const { id, tenant, version, pattern } = row;
-    const coordinator = new Coordinator({ id, tenant, version, definition, capabilities, memory, snapshotEvents });
+    const { id, tenant, version, pattern, depth } = row;
+    const strategies = this.#strategies;
+    const coordinator = new Coordinator({ id, tenant, version, definition, capabilities, strategies, depth, ...known });
     this.#runs.set(id, { coordinator, busy: false });
     observer?.runStarted?.({ id, tenant, pattern });
     for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);
@@ -297,6 +339,7 @@ export class RunLoop {
     if (!run) return;
     this.#runs.delete(id);
     this.#mail.delete(id);
+    this.#consultations.forget(id);
     const { observer } = this.#parts;
     for (const step of run.coordinator.inFlight)
       observer?.stepEnded?.(id, step, outcome === 'ended' ? 'cancelled' : 'detached');

@@ -7,8 +7,11 @@ import type { NewEvent, RuntimeEvent } from '../../runtime/contracts/event.ts';
 import type { NodeId, TaskId, WorkflowId } from '../../runtime/contracts/ids.ts';
 import type {
   Advance,
+  AskRow,
   InboxEvent,
+  NewChild,
   NewTask,
+  Recorded,
   TaskStore,
   WorkflowRow,
   WorkflowStore,
@@ -24,6 +27,8 @@ interface Run {
   readonly journal: CoordinationEvent[];
   readonly decisions: Decision[];
   readonly inbox: Map<string, { event: CoordinationEvent; consumed: boolean }>;
+  readonly recorded: Recorded | null;
+  readonly timers: Map<string, number>;
 }
 
 export interface MemoryTask {
@@ -40,6 +45,7 @@ export interface MemoryTask {
 export class MemoryWorld {
   readonly runs = new Map<WorkflowId, Run>();
   readonly tasks = new Map<TaskId, MemoryTask>();
+  readonly #asks = new Map<string, AskRow>();
   readonly #steps = new Set<string>();
   readonly #keys = new Map<string, { id: WorkflowId; hash: string }>();
   nowMs = 1_000;
@@ -106,7 +112,8 @@ export class MemoryWorld {
 
   post(id: WorkflowId, eventId: string, event: CoordinationEvent): boolean {
     const run = this.runs.get(id);
-    if (run?.row.status !== 'running' || run.inbox.has(eventId)) return run?.row.status === 'running';
+    const open = run !== undefined && run.row.startedAt !== null && run.row.endedAt === null;
+    if (!run || !open || run.inbox.has(eventId)) return open;
     run.inbox.set(eventId, { event: structuredClone(event), consumed: false });
     return true;
   }
@@ -116,40 +123,14 @@ export class MemoryWorld {
     const get = (id: WorkflowId) => world.runs.get(id);
     const stored = (run: Run, event: NewEvent): RuntimeEvent => ({ ...event, seq: run.eventSeq++, at: world.at() });
     return {
-      async create({ id, tenant, spec, defHash, total, idempotency }) {
+      async create({ id, tenant, spec, defHash, total, idempotency, fork, start = false }) {
         const known = idempotency && world.#keys.get(`${tenant}/${idempotency.key}`);
         if (known) {
           const row = get(known.id)?.row;
           if (row) return known.hash === idempotency.bodyHash ? { outcome: 'duplicate', row } : { outcome: 'mismatch' };
         }
-        const row: WorkflowRow = {
-          id,
-          tenant,
-          name: spec.name,
-          pattern: spec.pattern,
-          spec: structuredClone(spec),
-          defHash,
-          status: 'created',
-          stopReason: null,
-          output: null,
-          error: null,
-          owner: null,
-          version: 1,
-          createdAt: world.at(),
-          startedAt: null,
-          endedAt: null,
-          progress: { done: 0, total },
-        };
-        world.runs.set(id, {
-          row,
-          metrics: null,
-          eventSeq: 1,
-          snapshot: null,
-          snapshotSeq: 0,
-          journal: [],
-          decisions: [],
-          inbox: new Map(),
-        });
+        const row = world.#newRun({ id, spec, defHash, total }, { tenant, owner: start ? node : null, fork });
+        if (start) world.post(id, 'started', { type: 'started', atMs: world.nowMs, seed: spec.seed });
         if (idempotency) world.#keys.set(`${tenant}/${idempotency.key}`, { id, hash: idempotency.bodyHash });
         world.commits += 1;
         return { outcome: 'created', row, events: [] };
@@ -183,36 +164,40 @@ export class MemoryWorld {
       async withMail(limit) {
         const own = [...world.runs.values()].filter(
           (run) =>
-            run.row.owner === node &&
-            run.row.status === 'running' &&
-            [...run.inbox.values()].some((one) => !one.consumed),
+            run.row.owner === node && run.row.endedAt === null && [...run.inbox.values()].some((one) => !one.consumed),
         );
         return own.slice(0, limit).map((run) => run.row.id);
       },
       async adopt(limit) {
-        const free = [...world.runs.values()].filter((run) => run.row.status === 'running' && run.row.owner === null);
+        const free = [...world.runs.values()].filter(
+          ({ row }) => row.startedAt !== null && row.endedAt === null && row.owner === null,
+        );
         return free.slice(0, limit).map((run) => {
           run.row = { ...run.row, owner: node, version: run.row.version + 1 };
           return run.row;
         });
       },
       owned: async () =>
-        [...world.runs.values()].map((run) => run.row).filter((row) => row.owner === node && row.status === 'running'),
+        [...world.runs.values()].map((run) => run.row).filter((row) => row.owner === node && row.endedAt === null),
       async load(id) {
         const run = get(id);
         if (!run) return null;
-        return structuredClone({ row: run.row, snapshot: run.snapshot, journal: run.journal.slice(run.snapshotSeq) });
+        const { row, snapshot, recorded } = run;
+        return structuredClone({ row, snapshot, recorded, journal: run.journal.slice(run.snapshotSeq) });
       },
       async get(id, tenant) {
         const run = get(id);
         return run && run.row.tenant === tenant ? { ...run.row, metrics: run.metrics } : null;
       },
-      async list({ tenant, status, pattern, limit }) {
+      async list({ tenant, status, pattern, parent, limit }) {
         const rows = [...world.runs.values()]
           .map((run) => run.row)
           .filter(
             (row) =>
-              row.tenant === tenant && (!status || row.status === status) && (!pattern || row.pattern === pattern),
+              row.tenant === tenant &&
+              row.parent?.workflowId === parent &&
+              (!status || row.status === status) &&
+              (!pattern || row.pattern === pattern),
           );
         return { items: rows.slice(0, limit), nextCursor: null };
       },
@@ -225,8 +210,156 @@ export class MemoryWorld {
         return all.filter((one) => one.seq > after).slice(0, limit);
       },
       journal: async (id) => structuredClone(get(id)?.journal ?? []),
-      fireTimers: async () => [],
+      fireTimers: async () => world.#fireTimers(),
+      async openDescendants(id) {
+        const open = world.#childrenOf(id).filter(({ row }) => row.endedAt === null);
+        return (
+          await Promise.all(open.map(async ({ row }) => [row.id, ...(await this.openDescendants(row.id))]))
+        ).flat();
+      },
+      children: async (id) => world.#childrenOf(id).map(({ row }) => row),
+      asks: async ({ workflowId, state, limit }) =>
+        [...world.#asks.values()]
+          .filter(
+            (ask) =>
+              (!workflowId || ask.workflowId === workflowId || ask.rootId === workflowId) &&
+              (!state || ask.state === state),
+          )
+          .slice(0, limit),
+      async answer({ workflowId, step, round }, { by, value, event }) {
+        const ask = world.#asks.get(`${workflowId}/${step}/${round}`);
+        if (!ask) return 'not_found';
+        if (ask.state !== 'open') return 'closed';
+        Object.assign(ask, { state: 'answered', value, answeredBy: by, endedAt: world.at() });
+        world.post(workflowId, `input/${step}/${round}`, event);
+        return 'answered';
+      },
+      stuck: async () => [],
+      statistics: async () => [],
     };
+  }
+
+  #newRun(
+    { id, spec, defHash, total }: Pick<NewChild, 'id' | 'spec' | 'defHash' | 'total'>,
+    {
+      tenant,
+      owner,
+      fork,
+      parent = null,
+    }: {
+      readonly tenant: string;
+      readonly owner: NodeId | null;
+      readonly fork?: Parameters<WorkflowStore['create']>[0]['fork'];
+      readonly parent?: WorkflowRow['parent'];
+    },
+  ): WorkflowRow {
+    const above = parent ? this.runs.get(parent.workflowId)?.row : undefined;
+    const row: WorkflowRow = {
+      id,
+      tenant,
+      name: spec.name,
+      pattern: spec.pattern,
+      spec: structuredClone(spec),
+      defHash,
+      status: owner === null ? 'created' : 'running',
+      stopReason: null,
+      output: null,
+      error: null,
+      owner,
+      version: 1,
+      createdAt: this.at(),
+      startedAt: owner === null ? null : this.at(),
+      endedAt: null,
+      progress: { done: 0, total },
+      parent,
+      rootId: above ? (above.rootId ?? above.id) : null,
+      depth: above ? above.depth + 1 : 0,
+      forkOf: fork ? { workflowId: fork.of, fromStep: fork.fromStep } : null,
+    };
+    this.runs.set(id, {
+      row,
+      metrics: null,
+      eventSeq: 1,
+      snapshot: null,
+      snapshotSeq: 0,
+      recorded: fork?.recorded ?? null,
+      journal: [],
+      decisions: [],
+      inbox: new Map(),
+      timers: new Map(),
+    });
+    return row;
+  }
+
+  #childrenOf(id: WorkflowId): Run[] {
+    return [...this.runs.values()].filter(({ row }) => row.parent?.workflowId === id);
+  }
+
+  #fireTimers(): WorkflowId[] {
+    const fired: WorkflowId[] = [];
+    for (const [id, run] of this.runs) {
+      for (const [key, dueMs] of run.timers) {
+        if (dueMs > this.nowMs) continue;
+        run.timers.delete(key);
+        if (this.post(id, `timer/${key}/${dueMs}`, { type: 'timer', atMs: this.nowMs, key })) fired.push(id);
+      }
+    }
+    return fired;
+  }
+
+  /** What a decision does to other runs and to questions. Returns the runs that got mail. */
+  #family(run: Run, node: NodeId, { children = [], asks = [], cancel, end }: Advance): WorkflowId[] {
+    const { row } = run;
+    const over = (step: string, round: number) =>
+      end !== undefined || cancel.some((one) => one.step === step && one.round === round);
+    const told: WorkflowId[] = [];
+    for (const child of this.#childrenOf(row.id)) {
+      const { parent } = child.row;
+      if (!parent || child.row.endedAt !== null || !over(parent.step, parent.round)) continue;
+      this.post(child.row.id, 'cancel/parent', { type: 'cancel', atMs: this.nowMs, reason: 'parent' });
+      told.push(child.row.id);
+    }
+    for (const ask of this.#asks.values())
+      if (ask.workflowId === row.id && ask.state === 'open' && over(ask.step, ask.round))
+        Object.assign(ask, { state: 'closed', endedAt: this.at() });
+    if (end && row.parent) {
+      const { workflowId, step, round } = row.parent;
+      const base = { step, round, atMs: this.nowMs, taskId: '', agentId: null, attempts: 1, startedAtMs: null };
+      const usage = end.usage ? { usage: end.usage } : {};
+      this.post(
+        workflowId,
+        `run/${row.id}`,
+        end.status === 'completed' || end.status === 'partial'
+          ? { type: 'step.completed', output: structuredClone(end.output), ...base, ...usage }
+          : {
+              type: 'step.failed',
+              state: end.status === 'cancelled' ? 'cancelled' : 'failed',
+              error: wireError('child_failed', `the run inside ended ${end.status}`, { workflowId: row.id }),
+              ...base,
+              ...usage,
+            },
+      );
+      told.push(workflowId);
+    }
+    if (end) return told;
+    for (const child of children) {
+      const parent = { workflowId: row.id, step: child.step, round: child.round };
+      this.#newRun(child, { tenant: row.tenant, owner: node, parent });
+      this.post(child.id, 'started', { type: 'started', atMs: this.nowMs, seed: child.spec.seed });
+    }
+    for (const { step, round, request, expiresMs } of asks) {
+      const rootId = row.rootId ?? row.id;
+      const expiresAt = new Date(this.nowMs + expiresMs).toISOString();
+      const ask = { workflowId: row.id, rootId, step, round, request, state: 'open' as const, value: null };
+      this.#asks.set(`${row.id}/${step}/${round}`, {
+        ...ask,
+        answeredBy: null,
+        askedAt: this.at(),
+        expiresAt,
+        endedAt: null,
+      });
+    }
+    return told;
   }
 
   #advance(
@@ -260,8 +393,13 @@ export class MemoryWorld {
       run.metrics = metrics ?? null;
       run.row = { ...run.row, status, stopReason, output, error: error ?? null, owner: null, endedAt: this.at() };
     }
+    for (const { key, afterMs } of advance.timers) run.timers.set(key, this.nowMs + afterMs);
+    if (advance.end) run.timers.clear();
+    if (advance.status && !advance.end) run.row = { ...run.row, status: advance.status };
+    const told = this.#family(run, node, advance);
+    const began = (advance.end ? [] : (advance.children ?? [])).flatMap(({ id }) => this.runs.get(id)?.row ?? []);
     const events = advance.events.map((event) => stored(run, event));
-    return { outcome: 'committed', version: run.row.version, cancelledRunning, claimed, events };
+    return { outcome: 'committed', version: run.row.version, cancelledRunning, claimed, began, told, events };
   }
 
   #insert(task: NewTask, node: NodeId | undefined): ClaimedTask[] {

@@ -74,6 +74,7 @@ export class StoreNode {
       capabilities: {
         resolve: async ({ capability }) => ({ capability, version: 1, queue: capabilityQueue(capability, 1) }),
       },
+      bidders: { offering: async () => [], bid: async () => null },
       slots: {
         reserve: () => ({ agentId: '' as never, thread: 0 }),
         unreserve: () => {},

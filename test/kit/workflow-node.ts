@@ -10,7 +10,7 @@ import type { NodeId } from '../../runtime/contracts/ids.ts';
 import type { Bus, EventFeed, Hint } from '../../runtime/contracts/ports.ts';
 import type { WorkflowStore } from '../../runtime/contracts/store.ts';
 import type { ClaimedTask } from '../../runtime/contracts/task.ts';
-import type { Claim, RunObserver } from '../../runtime/workflows/ports.ts';
+import type { BidderPort, Claim, RunObserver } from '../../runtime/workflows/ports.ts';
 import { WorkflowService } from '../../runtime/workflows/workflow-service.ts';
 import { type TestAmbient, testAmbient } from './ambient.ts';
 import type { MemoryWorld } from './memory-workflow-store.ts';
@@ -91,6 +91,7 @@ export interface NodeOptions {
   readonly bus?: LocalBus;
   readonly seed?: number;
   readonly strategies?: readonly CoordinationStrategy[];
+  readonly bidders?: BidderPort;
 }
 
 let incarnation = 0;
@@ -149,6 +150,7 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
           return { capability: name, version: Number(version), queue: capabilityQueue(name, Number(version)) };
         },
       },
+      bidders: options.bidders ?? { offering: async () => [], bid: async () => null },
       slots: {
         reserve: () => (free > 0 && free-- > 0 ? { agentId: 'agent' as never, thread: 0 } : undefined),
         unreserve: () => void free++,

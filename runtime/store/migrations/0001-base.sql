@@ -152,11 +152,22 @@ CREATE TABLE workflow (
   total int NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL,
   started_at timestamptz,
-  ended_at timestamptz
+  ended_at timestamptz,
+  -- The round of the run that this run is, the run at the top, the runs above.
+  parent_id uuid,
+  parent_step text,
+  parent_round int,
+  root_id uuid,
+  depth int NOT NULL DEFAULT 0,
+  -- Outcomes that a fork takes over.
+  fork_of uuid,
+  fork_step text,
+  recorded jsonb
 ) WITH (fillfactor = 70);
+CREATE INDEX workflow_parent ON workflow (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX workflow_tenant ON workflow (tenant, id);
 CREATE INDEX workflow_owned ON workflow (owner_node) WHERE owner_node IS NOT NULL;
-CREATE INDEX workflow_unowned ON workflow (id) WHERE status = 'running' AND owner_node IS NULL;
+CREATE INDEX workflow_unowned ON workflow (id) WHERE owner_node IS NULL AND status IN ('running', 'paused');
 CREATE INDEX workflow_open ON workflow (created_at) WHERE ended_at IS NULL;
 CREATE INDEX workflow_ended ON workflow (ended_at) WHERE ended_at IS NOT NULL;
 
@@ -184,6 +195,24 @@ CREATE TABLE workflow_timer (
   PRIMARY KEY (workflow_id, key)
 );
 CREATE INDEX workflow_timer_due ON workflow_timer (due_at);
+-- Questions to people.
+CREATE TABLE workflow_input (
+  workflow_id uuid NOT NULL,
+  step text NOT NULL,
+  round int NOT NULL,
+  tenant text NOT NULL,
+  root_id uuid NOT NULL,
+  request jsonb NOT NULL,
+  state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'answered', 'closed')),
+  value jsonb,
+  answered_by text,
+  asked_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  ended_at timestamptz,
+  PRIMARY KEY (workflow_id, step, round)
+);
+CREATE INDEX workflow_input_root ON workflow_input (root_id);
+CREATE INDEX workflow_input_open ON workflow_input (tenant, asked_at) WHERE state = 'open';
 CREATE TABLE workflow_journal (
   workflow_id uuid NOT NULL,
   seq int NOT NULL,
@@ -307,9 +336,9 @@ BEGIN
       AND EXISTS (SELECT 1 FROM agent a WHERE a.id = t.agent_id AND a.owner_node = me) ORDER BY due_at LIMIT 1) AS agent_timer,
     (SELECT queue FROM task WHERE state = 'queued' ORDER BY queue LIMIT 1) AS queue,
     (SELECT count(*) FROM task WHERE state = 'running' AND owner_node = me) AS running,
-    EXISTS (SELECT 1 FROM workflow w WHERE w.owner_node = me AND w.status = 'running'
+    EXISTS (SELECT 1 FROM workflow w WHERE w.owner_node = me AND w.status IN ('running', 'paused')
       AND EXISTS (SELECT 1 FROM workflow_inbox i WHERE i.workflow_id = w.id AND NOT i.consumed)) AS mail,
-    EXISTS (SELECT 1 FROM workflow WHERE status = 'running' AND owner_node IS NULL) AS free_runs,
+    EXISTS (SELECT 1 FROM workflow WHERE owner_node IS NULL AND status IN ('running', 'paused')) AS free_runs,
     (SELECT def_hash FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' LIMIT 1) IS NOT NULL AS free_agents,
     (SELECT sum(version) FROM agent WHERE owner_node = me AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node) AS changes,
     -- Nodes to be marked, and marked ones that still own something.
