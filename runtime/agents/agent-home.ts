@@ -33,6 +33,8 @@ export interface AgentHomeOptions {
   readonly ambient: Ambient;
   /** Resolves when no outcome of this agent's tasks is still on its way to the store. */
   readonly settled: (id: AgentId) => Promise<void>;
+  /** There are states to write where there were none: see {@link AgentHome.flushObserved}. */
+  readonly onUnobserved?: () => void;
 }
 
 const ADOPT_AT_ONCE = 500;
@@ -127,7 +129,9 @@ export class AgentHome {
     if (!works && to !== 'paused' && resident) resident.thread = undefined;
     workforce.setAvailable(id, works && resident?.thread !== undefined, resident?.thread);
     if (to === 'terminated') workforce.leave(id);
-    if (resident) this.#unobserved.set(id, { state: to, reason });
+    if (!resident) return;
+    this.#unobserved.set(id, { state: to, reason });
+    if (this.#unobserved.size === 1) this.#options.onUnobserved?.();
   }
 
   /** An incarnation is up; its first states may have been told before. */
@@ -138,15 +142,24 @@ export class AgentHome {
     if (state === 'idle' || state === 'running') workforce.setAvailable(resident.row.id, true, thread);
   }
 
-  /** Writes the observed states gathered since the last time, as one roll-up. */
+  /** Writes the observed states gathered since the last time, as one roll-up. When it fails they are kept for the next one. */
   async flushObserved(): Promise<void> {
     if (this.#unobserved.size === 0) return;
-    const states = [...this.#unobserved].flatMap(([id, { state, reason }]) => {
+    const gathered = [...this.#unobserved];
+    this.#unobserved.clear();
+    const states = gathered.flatMap(([id, { state, reason }]) => {
       const resident = this.#residents.get(id);
       return resident ? [{ id, epoch: resident.row.epoch, state, reason }] : [];
     });
-    this.#unobserved.clear();
-    if (states.length > 0) await this.#options.store.agents.observe(states);
+    if (states.length === 0) return;
+    try {
+      await this.#options.store.agents.observe(states);
+    } catch (error) {
+      for (const [id, state] of gathered) {
+        if (this.#residents.has(id) && !this.#unobserved.has(id)) this.#unobserved.set(id, state);
+      }
+      throw error;
+    }
   }
 
   /** Commands that reached the database through another node. */

@@ -39,6 +39,7 @@ export async function openPglite(start: PgliteStart): Promise<PgliteDb> {
   const waiters = new Map<number, Waiter>();
   const listeners = new Set<(up: boolean) => void>();
   let nextId = 1;
+  let changes = 0;
   let gone: RuntimeError | undefined;
   let closing = false;
 
@@ -92,14 +93,20 @@ export async function openPglite(start: PgliteStart): Promise<PgliteDb> {
     });
   }
 
-  const send = (statements: readonly Statement[], urgent: boolean): Promise<readonly Rows[]> =>
-    statements.length === 0
-      ? Promise.resolve([])
-      : request({
-          type: 'batch',
-          statements: statements.map(({ name, text, params }) => ({ name, text, params })),
-          urgent,
-        });
+  const send = (statements: readonly Statement[], urgent: boolean): Promise<readonly Rows[]> => {
+    if (statements.length === 0) return Promise.resolve([]);
+    const rows = request<readonly Rows[]>({
+      type: 'batch',
+      statements: statements.map(({ name, text, params }) => ({ name, text, params })),
+      urgent,
+    });
+    return statements.every(({ name }) => URGENT.has(name)) ? rows : counted(rows);
+  };
+  /** Both ends count: a pulse overtakes what was sent before it. */
+  const counted = <T>(answer: Promise<T>): Promise<T> => {
+    changes++;
+    return answer.finally(() => changes++);
+  };
   const batch = (statements: readonly Statement[]) => send(statements, false);
 
   return {
@@ -110,7 +117,8 @@ export async function openPglite(start: PgliteStart): Promise<PgliteDb> {
     },
     batch,
     flush: (statements) => send(statements, true),
-    script: (text) => request({ type: 'script', sql: text }),
+    script: (text) => counted(request({ type: 'script', sql: text })),
+    changes: () => changes,
     dump: () => request({ type: 'dump' }),
     onHealth(listener) {
       listeners.add(listener);

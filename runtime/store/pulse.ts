@@ -1,13 +1,17 @@
 // The pulse: one statement that says what there is to do for this node. The probes are in the function troupe_pulse of the schema.
+// A database that only this node writes to is not asked again while nothing in it has changed.
 
 import type { Queue } from '../contracts/agent.ts';
-import type { Db, Pulse } from '../contracts/store.ts';
-import { sql } from './sql.ts';
+import type { Clock } from '../contracts/ports.ts';
+import type { Pulse } from '../contracts/store.ts';
+import { type StoreDb, sql } from './sql.ts';
 
 /** Queues of each sort (shared, of single agents) that one pulse names. */
 const MOST_QUEUES = 1_000;
 /** Agent timers that are due later than this are left to a later pulse. */
 const AHEAD_MS = 10_000;
+/** How long "nothing to do" holds while nothing changes: a timer that comes within sight meanwhile is not due yet. */
+const QUIET_MS = AHEAD_MS - 2_000;
 
 /** What the function answers: what does not apply is absent, so that an idle node's answer is `{}`. */
 interface Answer {
@@ -26,11 +30,34 @@ interface Answer {
 
 export const PULSE = 'pulse';
 
-export function createPulse(db: Db, node: string): () => Promise<Pulse> {
+export interface PulseOptions {
+  /** No other node writes to this database: with `db.changes` an idle node need not ask it at every poll. */
+  readonly alone: boolean;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+}
+
+export function createPulse(
+  db: Pick<StoreDb, 'query' | 'changes'>,
+  node: string,
+  { alone, clock }: PulseOptions,
+): () => Promise<Pulse> {
   const statement = sql(PULSE, 'SELECT troupe_pulse($1, $2, $3) AS answer', node, MOST_QUEUES, AHEAD_MS);
-  return async () => {
+  const changes = (): number | undefined => (alone ? db.changes?.() : undefined);
+  let quiet: { readonly changes: number; readonly untilMs: number } | undefined;
+
+  async function ask(): Promise<Answer> {
+    const askedAtMs = clock.monotonicMs();
+    const before = changes();
+    if (quiet !== undefined && quiet.changes === before && askedAtMs < quiet.untilMs) return {};
     const { rows } = await db.query<{ answer: Answer }>(statement);
     const answer = rows[0]?.answer ?? {};
+    const nothing = before !== undefined && Object.keys(answer).length === 0;
+    quiet = nothing ? { changes: before, untilMs: askedAtMs + QUIET_MS } : undefined;
+    return answer;
+  }
+
+  return async () => {
+    const answer = await ask();
     return {
       promoteInMs: waitOf(answer.promoteInMs),
       expireInMs: waitOf(answer.expireInMs),

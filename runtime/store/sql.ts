@@ -9,6 +9,11 @@ export interface StoreDb extends Db {
   /** Like `batch`, on the flusher's connection. */
   flush(statements: readonly Statement[]): Promise<readonly Rows[]>;
   onHealth(listener: (up: boolean) => void): () => void;
+  /**
+   * Moves with every statement that is sent and with every one that ends, renewals of the lease and pulses left out. Only where nobody
+   * else writes to the database: as long as it stands still, nothing there has changed.
+   */
+  changes?(): number;
 }
 
 /** A named statement. The name stands for the text: one name, one text. */

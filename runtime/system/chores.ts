@@ -26,7 +26,8 @@ export interface ChoreParts {
   readonly config: Config;
 }
 
-const OBSERVE_MS = 1_000;
+/** Changes of state are gathered this long before they are written: see AgentHome. */
+export const OBSERVE_MS = 1_000;
 const RETAIN_MS = 3_600_000;
 
 export function systemChores(parts: ChoreParts): readonly Chore[] {
@@ -41,7 +42,7 @@ export function systemChores(parts: ChoreParts): readonly Chore[] {
   return [
     lease.chore(),
     ...nodeChores({ ...parts, config, onNodesLost: lost, onRuns: () => void parts.workflows.poll() }),
-    { name: 'agent-states', everyMs: OBSERVE_MS, run: () => home.flushObserved() },
+    { name: 'agent-states', everyMs: pulsed.everyMs, retryMs: OBSERVE_MS, run: () => home.flushObserved() },
     { name: 'agent-commands', ...pulsed, run: () => home.followCommands() },
     { name: 'agent-adoption', ...pulsed, run: async () => void (await home.adopt()) },
     { name: 'agent-timers', ...pulsed, run: () => timers.fire() },
