@@ -104,7 +104,7 @@ function goOn(draft: Draft): Verdict<DagState> {
 }
 
 /** Starts the next round of the first step in line. Answers how the step ended if it could not start. */
-function startRound(draft: Draft, node: number): StepEnd | undefined {
+export function startRound(draft: Draft, node: number): StepEnd | undefined {
   const task = taskAt(draft.plan, node);
   const step = stepAt(draft.state, node);
   const round = step.next;
@@ -144,7 +144,7 @@ function elementOf(draft: Draft, node: number, source: string, round: number): u
   return element.type === 'value' ? element.value : null;
 }
 
-function roundEnded(draft: Draft, node: number, event: Completed | Failed): void {
+export function roundEnded(draft: Draft, node: number, event: Completed | Failed): void {
   const step = stepAt(draft.state, node);
   changeStep(draft, node, { open: step.open.filter((round) => round !== event.round) });
   draft.state.inFlight -= 1;

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { auction } from '../patterns/auction.ts';
 import { consensus } from '../patterns/consensus.ts';
+import { hierarchical } from '../patterns/hierarchical.ts';
 import { parallel } from '../patterns/parallel.ts';
 import { pipeline } from '../patterns/pipeline.ts';
 import { sequential } from '../patterns/sequential.ts';
@@ -52,7 +53,15 @@ export interface TroupeOptions extends ConfigInput {
   readonly ambient?: Ambient;
 }
 
-const SHIPPED = [sequential, parallel, pipeline, swarm, consensus, auction] as readonly CoordinationStrategy[];
+const SHIPPED = [
+  sequential,
+  parallel,
+  pipeline,
+  hierarchical,
+  swarm,
+  consensus,
+  auction,
+] as readonly CoordinationStrategy[];
 const LEAST_THREADS = 2;
 const PING_MS = 1_000;
 
