@@ -16,7 +16,7 @@ export function pipelineSteps(workflow: WorkflowSpec, state: PipelineState | nul
       round: stage ? Math.max(0, stage.done + stage.failed + stage.running.length - 1) : 0,
       dependsOn: before ? [before.id] : [],
       capability,
-      ...(state?.ended && state.ended !== 'all_done' ? { reason: state.ended } : {}),
+      ...reasonOf(workflow, state, at),
       ...(stage ? { detail: countsOf(stage) } : {}),
     };
   });
@@ -29,6 +29,17 @@ function stateOf(workflow: WorkflowSpec, state: PipelineState, stage: StageState
   if (stage.running.length > 0) return 'queued';
   if (isPast(workflow, state, stage)) return 'completed';
   return 'blocked';
+}
+
+/** Why a stage is not at work. */
+function reasonOf(workflow: WorkflowSpec, state: PipelineState | null, at: number): { reason?: string } {
+  const stage = state?.stages[at];
+  if (!state || !stage || state.ended === 'all_done') return {};
+  if (state.ended !== null) return { reason: state.ended };
+  if (stage.running.length > 0 || isPast(workflow, state, stage)) return {};
+  const room = pipelinePlan(workflow).stages[at + 1]?.buffer ?? Number.POSITIVE_INFINITY;
+  const full = (state.stages[at + 1]?.queue.length ?? 0) >= room;
+  return { reason: full ? 'next_queue_full' : 'no_items' };
 }
 
 /** Every item has gone through the stage or died before or in it. */
