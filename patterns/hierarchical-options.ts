@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import type { WorkflowProblem } from '../runtime/contracts/coordination.ts';
-import { participantSchema, type WorkflowSpec } from '../runtime/contracts/workflow.ts';
+import { type Participant, participantSchema, type WorkflowSpec } from '../runtime/contracts/workflow.ts';
 import { foreignField } from './fields.ts';
 import { checkPlainInput } from './plain-input.ts';
 
@@ -22,6 +22,11 @@ export const hierarchicalOptionsSchema = z.strictObject({
 });
 export type HierarchicalOptions = z.infer<typeof hierarchicalOptionsSchema>;
 
+/** The planner that comes with the package. */
+const PLANNER: Participant = { capability: 'plan.make' };
+
+export const coordinatorOf = ({ coordinator }: WorkflowSpec): Participant => coordinator ?? PLANNER;
+
 const invalid = (path: string, message: string): WorkflowProblem => ({ code: 'workflow_invalid', path, message });
 
 export function checkHierarchical(
@@ -32,14 +37,12 @@ export function checkHierarchical(
   if (foreign) return foreign;
   const { goal, coordinator, onFailure } = workflow;
   if (goal === undefined) return invalid('goal', 'a hierarchical workflow needs a goal');
-  if (!coordinator)
-    return invalid('coordinator', 'a hierarchical workflow needs a coordinator, such as { "capability": "plan.make" }');
   if (onFailure !== 'fail_fast')
     return invalid('onFailure', `a failed subtask is told to the coordinator; "${onFailure}" has no meaning here`);
   if (depth >= maxDepth)
     return invalid('options.depth', `a run of level ${depth} is deeper than maxDepth ${maxDepth} allows`);
   return (
-    checkExtra(workflow, coordinator.input, 'coordinator.input') ??
+    checkExtra(workflow, coordinator?.input, 'coordinator.input') ??
     checkExtra(workflow, synthesis?.input, 'options.synthesis.input')
   );
 }

@@ -8,7 +8,7 @@ import {
   workflowTaskSchema,
 } from '../runtime/contracts/workflow.ts';
 import { checkDag } from './dag-check.ts';
-import type { HierarchicalOptions } from './hierarchical-options.ts';
+import { coordinatorOf, type HierarchicalOptions } from './hierarchical-options.ts';
 
 /** The steps of the coordinator and of the synthesis; no subtask is called so. */
 export const PLAN_STEP = 'plan';
@@ -91,7 +91,7 @@ function nestedBody(
     name: `${workflow.name} / ${id}`.slice(-200),
     pattern: workflow.pattern,
     goal,
-    coordinator: coordinator ?? workflow.coordinator,
+    coordinator: coordinator ?? coordinatorOf(workflow),
     options: { ...limits, depth: depth + 1 },
     seed: workflow.seed,
   };

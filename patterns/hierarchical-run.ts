@@ -8,7 +8,7 @@ import { dagPlan } from './dag-plan.ts';
 import { roundEnded } from './dag-run.ts';
 import { stepAt } from './dag-state.ts';
 import { addTasks, dispatch } from './hierarchical-graph.ts';
-import type { HierarchicalOptions } from './hierarchical-options.ts';
+import { coordinatorOf, type HierarchicalOptions } from './hierarchical-options.ts';
 import { type Limit, PLAN_STEP, readAnswer, SYNTHESIS_STEP } from './hierarchical-plan.ts';
 import {
   begin,
@@ -72,7 +72,7 @@ function askCoordinator(draft: HierarchicalDraft): void {
     ...(error === null ? {} : { error }),
     ...(limit ? { final: true, reason: limit.message } : {}),
   };
-  give(draft, PLAN_STEP, state.turns, workflow.coordinator, part);
+  give(draft, PLAN_STEP, state.turns, coordinatorOf(workflow), part);
   state.phase = 'planning';
   state.turns += 1;
 }
@@ -82,7 +82,7 @@ function give(
   { workflow, state, commands }: HierarchicalDraft,
   step: string,
   round: number,
-  participant: Participant = { capability: '' },
+  participant: Participant,
   part: Record<string, unknown>,
 ): void {
   const extra = plainInput(workflow, participant.input);

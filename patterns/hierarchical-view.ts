@@ -5,7 +5,7 @@ import type { WireError } from '../runtime/contracts/errors.ts';
 import type { WorkflowSpec, WorkflowTask } from '../runtime/contracts/workflow.ts';
 import { type StepState, stepAt } from './dag-state.ts';
 import { dagSteps } from './dag-view.ts';
-import type { HierarchicalOptions } from './hierarchical-options.ts';
+import { coordinatorOf, type HierarchicalOptions } from './hierarchical-options.ts';
 import { PLAN_STEP, SYNTHESIS_STEP } from './hierarchical-plan.ts';
 import { graphOfState, type HierarchicalState } from './hierarchical-state.ts';
 
@@ -82,13 +82,12 @@ export function hierarchicalSteps(
   { synthesis }: HierarchicalOptions,
   state: HierarchicalState | null,
 ): StepView[] {
-  const capabilityOf = (of: { readonly capability: string } | undefined) => (of ? { capability: of.capability } : {});
   const plan: StepView = {
     id: PLAN_STEP,
     state: state === null ? 'blocked' : coordinatorState(state),
     round: Math.max(0, (state?.turns ?? 0) - 1),
     dependsOn: [],
-    ...capabilityOf(workflow.coordinator),
+    capability: coordinatorOf(workflow).capability,
     ...(state ? { detail: { turns: state.turns, rounds: state.rounds.length, limit: state.limit?.name ?? null } } : {}),
   };
   const subtasks = state ? dagSteps(graphOfState(workflow, state), state.dag) : [];
@@ -98,7 +97,7 @@ export function hierarchicalSteps(
     state: synthesisState(state),
     round: 0,
     dependsOn: [PLAN_STEP],
-    ...capabilityOf(synthesis),
+    capability: synthesis.capability,
     ...(state?.synthesis === null || state?.synthesis === undefined ? {} : { result: state.synthesis }),
   };
   return [plan, ...subtasks, last];

@@ -1,7 +1,12 @@
 // Hierarchical (master-worker; orchestrator-workers; HTN planning, Erol, Hendler and Nau 1994): a coordinator plans, the runtime dispatches.
 
 import type { CoordinationStrategy } from '../runtime/contracts/coordination.ts';
-import { checkHierarchical, type HierarchicalOptions, hierarchicalOptionsSchema } from './hierarchical-options.ts';
+import {
+  checkHierarchical,
+  coordinatorOf,
+  type HierarchicalOptions,
+  hierarchicalOptionsSchema,
+} from './hierarchical-options.ts';
 import { decideHierarchical, startHierarchical } from './hierarchical-run.ts';
 import type { HierarchicalState } from './hierarchical-state.ts';
 import { hierarchicalProgress, hierarchicalSteps, planPicture } from './hierarchical-view.ts';
@@ -9,7 +14,7 @@ import { hierarchicalProgress, hierarchicalSteps, planPicture } from './hierarch
 export type { HierarchicalOptions } from './hierarchical-options.ts';
 
 /**
- * Input: `goal`, `coordinator` and, as it likes, `input`. In each turn (the step `plan`, one round a turn) the coordinator gets
+ * Input: `goal`, `coordinator` (default: the capability `plan.make`) and, as it likes, `input`. In each turn (the step `plan`, one round a turn) the coordinator gets
  * `{ goal, round, depth, results: [{ id, round, status, result?, error?, reason? }], input?, error? }` beside the fields of
  * `coordinator.input`, and answers `{ tasks }` to go on or `{ done: true, output }` to end.
  *
@@ -41,8 +46,8 @@ export const hierarchical: CoordinationStrategy<HierarchicalOptions, Hierarchica
   decide: decideHierarchical,
   steps: hierarchicalSteps,
   progress: hierarchicalProgress,
-  capabilities: ({ coordinator }, { synthesis }) => [
-    ...(coordinator ? [{ capability: coordinator.capability, path: 'coordinator.capability' }] : []),
+  capabilities: (workflow, { synthesis }) => [
+    { capability: coordinatorOf(workflow).capability, path: 'coordinator.capability' },
     ...(synthesis ? [{ capability: synthesis.capability, path: 'options.synthesis.capability' }] : []),
   ],
   picture: (workflow, _options, state) => planPicture(workflow, state),

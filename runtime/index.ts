@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { auction } from '../patterns/auction.ts';
+import { auto } from '../patterns/auto.ts';
 import { consensus } from '../patterns/consensus.ts';
 import { hierarchical } from '../patterns/hierarchical.ts';
 import { parallel } from '../patterns/parallel.ts';
@@ -61,6 +62,7 @@ const SHIPPED = [
   swarm,
   consensus,
   auction,
+  auto,
 ] as readonly CoordinationStrategy[];
 const LEAST_THREADS = 2;
 const PING_MS = 1_000;

@@ -318,7 +318,6 @@ describe('a limit', () => {
 describe('a definition that cannot run', () => {
   it.each<[string, CreateWorkflow, string, string]>([
     ['no goal', { coordinator: { capability: 'plan.make' } }, 'goal', 'needs a goal'],
-    ['no coordinator', { goal: 'x' }, 'coordinator', 'needs a coordinator'],
     ['tasks of its own', { ...base, tasks: [sub('a')] }, 'tasks', 'no use for "tasks"'],
     ['voters', { ...base, voters: { n: 3 } }, 'voters', 'no use'],
     ['compensate', { ...base, onFailure: 'compensate' }, 'onFailure', 'told to the coordinator'],
