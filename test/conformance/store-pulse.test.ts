@@ -49,6 +49,13 @@ describe.each(BACKENDS)('the pulse on $name', (backend) => {
     isolation: 'shared',
     ...change,
   });
+  async function startedRun(store: Store) {
+    const id = newId('workflow');
+    const spec = { name: 'n', pattern: 'sequential', steps: [] } as never;
+    await store.workflows.create({ id, tenant: 'acme', spec, defHash: 'h', total: 1 });
+    await store.workflows.start(id, 'acme', 1);
+    return id;
+  }
   const expire = (id: NodeId) =>
     db.query(sql('test_expire_node', `UPDATE node SET lease_until = 'epoch', lease_ms = 1 WHERE id = $1`, toUuid(id)));
 
@@ -90,6 +97,14 @@ describe.each(BACKENDS)('the pulse on $name', (backend) => {
     expect(await mine.pulse()).toMatchObject({ promoteInMs: 0, expireInMs: 0 });
   });
 
+  test('a task that was started once has kept its queue limit, however often it waits again', async () => {
+    await nodes();
+    await mine.tasks.submit(newTask({ queue: 'q@1', queueTimeoutMs: 30_000 }));
+    await mine.tasks.claim([{ queue: 'q@1', slots: 1 }]);
+    await db.script(`UPDATE task SET state = 'queued', owner_node = NULL, started_at = clock_timestamp()`);
+    expect(await mine.pulse()).toEqual({ ...NOTHING, queues: ['q@1'] });
+  });
+
   test('tells of timers of its own agents', async () => {
     await nodes();
     const row = agent();
@@ -119,7 +134,9 @@ describe.each(BACKENDS)('the pulse on $name', (backend) => {
     await db.script('UPDATE agent SET owner_node = NULL');
     expect((await mine.pulse()).freeAgents).toBe(false);
     await other.agents.create(agent());
-    await db.script('UPDATE agent SET owner_node = NULL');
+    await db.script(`UPDATE agent SET owner_node = NULL, desired = 'terminated' WHERE type = 'worker'`);
+    expect((await mine.pulse()).freeAgents).toBe(false);
+    await db.script(`UPDATE agent SET desired = 'running'`);
     expect((await mine.pulse()).freeAgents).toBe(true);
   });
 
@@ -135,17 +152,33 @@ describe.each(BACKENDS)('the pulse on $name', (backend) => {
     expect(await mine.pulse()).toEqual({ ...NOTHING, freeAgents: true });
   });
 
+  test.each([
+    ['a running task', () => other.tasks.submit(newTask({ queue: 'q@1' }), { claim: true })],
+    ['an agent', () => other.agents.create(agent())],
+    ['a run', () => startedRun(other)],
+  ])('tells of a lost node that was marked but still owns %s', async (_name, own) => {
+    await nodes();
+    await own();
+    const mark = `UPDATE node SET lease_until = 'epoch', lease_ms = 1, swept_at = clock_timestamp() WHERE id = '${toUuid(other.node)}'`;
+    await db.script(mark);
+    expect((await mine.pulse()).sweep).toBe(true);
+    await db.script(`UPDATE task SET state = 'queued', owner_node = NULL; UPDATE agent SET owner_node = NULL;
+      UPDATE workflow SET owner_node = NULL`);
+    expect((await mine.pulse()).sweep).toBe(false);
+  });
+
   test('tells of mail, of timers and of runs without an owner', async () => {
     await nodes();
-    const id = newId('workflow');
-    const spec = { name: 'n', pattern: 'sequential', steps: [] } as never;
-    await mine.workflows.create({ id, tenant: 'acme', spec, defHash: 'h', total: 1 });
-    await mine.workflows.start(id, 'acme', 1);
+    const id = await startedRun(mine);
     expect(await mine.pulse()).toMatchObject({ mail: true, freeRuns: false });
     expect((await other.pulse()).mail).toBe(false);
-    await db.script(`UPDATE workflow_inbox SET consumed = true; UPDATE workflow SET owner_node = NULL;
+    await db.script('UPDATE workflow_inbox SET consumed = true');
+    expect((await mine.pulse()).mail).toBe(false);
+    await db.script(`UPDATE workflow SET owner_node = NULL;
       INSERT INTO workflow_timer (workflow_id, key, due_at) VALUES ('${toUuid(id)}', 'k', 'epoch')`);
     expect(await other.pulse()).toMatchObject({ mail: false, freeRuns: true, workflowTimerInMs: 0 });
     await db.script('DELETE FROM workflow_timer');
+    await db.script(`UPDATE workflow SET status = 'completed'`);
+    expect((await other.pulse()).freeRuns).toBe(false);
   });
 });
