@@ -46,11 +46,16 @@ export interface GroupCommitOptions {
   readonly maxOps?: number;
   /** Most bytes of parameters in one flush, default 8 MiB; a single larger operation still goes alone. */
   readonly maxBytes?: number;
+  /**
+   * Awaited before each flush: what its end lets callers submit is gathered. Default: one microtask, so that what the same turn still
+   * submits rides along.
+   */
+  readonly turn?: () => Promise<void>;
   readonly closed: () => RuntimeError;
 }
 
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const { maxOps = 2_000, maxBytes = 8 * 1024 * 1024 } = options;
+  const { maxOps = 2_000, maxBytes = 8 * 1024 * 1024, turn = () => Promise.resolve() } = options;
   const rank = new Map(options.order.map((name, at) => [name, at]));
   const queue: Pending[] = [];
   let flushing: Promise<void> | null = null;
@@ -68,9 +73,10 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   async function loop(): Promise<void> {
-    // What this turn still submits rides along; from then on the commit in flight is the clock.
-    await Promise.resolve();
-    while (queue.length > 0) await commit(take());
+    while (queue.length > 0) {
+      await turn();
+      await commit(take());
+    }
     flushing = null;
   }
 

@@ -58,13 +58,17 @@ export function createCapabilityResolver(parts: CapabilityResolverParts): Capabi
     return fresh.live;
   };
 
-  /** Highest version served here. Offers name only queues with a free slot, so busy ones are asked for by name. */
+  /** Highest version served here. Offers name only queues with a free slot, so busy ones are asked for by name. Runs at every submit. */
   const here = (name: string): number => {
-    const offered = workforce.offers().map(({ queue }) => versionIn(queue, name));
-    const busy = capabilities(manifest).flatMap((own) =>
-      own.name === name && workforce.serves?.(capabilityQueue(name, own.version)) ? [own.version] : [],
-    );
-    return Math.max(0, ...offered, ...busy);
+    let highest = 0;
+    for (const { queue } of workforce.offers()) highest = Math.max(highest, versionIn(queue, name));
+    for (const entry of manifest.entries()) {
+      for (const own of entry.capabilities) {
+        if (own.name !== name || own.version <= highest) continue;
+        if (workforce.serves?.(capabilityQueue(name, own.version))) highest = own.version;
+      }
+    }
+    return highest;
   };
 
   /** Highest version in the manifest; 0: no type has such a capability. */
