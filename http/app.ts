@@ -19,6 +19,7 @@ import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
+import { workflowControlRoutes } from './routes/workflow-control.ts';
 import { workflowRoutes } from './routes/workflows.ts';
 import { type Trace, traceOf } from './trace.ts';
 
@@ -115,6 +116,7 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
     ...agentRoutes(deps),
     ...taskRoutes(deps),
     ...workflowRoutes(deps),
+    ...workflowControlRoutes(deps),
     ...systemRoutes(deps),
     ...eventRoutes(deps),
   ];
@@ -153,6 +155,7 @@ async function checkedRequest(c: Context<Env>, route: Endpoint, principal: Princ
   const key = route.method === 'post' ? idempotencyKey(headers) : undefined;
   const call: CallContext = {
     tenant: principal?.tenant ?? 'default',
+    ...(principal ? { subject: principal.subject } : {}),
     traceparent: c.get('trace').traceparent,
     ...(key === undefined ? {} : { idempotencyKey: key }),
   };

@@ -29,6 +29,8 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
       id: 'createWorkflow',
       tag: 'workflows',
       summary: 'Define a workflow; it does not run yet',
+      query: z.strictObject({ start: z.enum(['true', 'false']).optional() }),
+      description: 'With `?start=true` it runs from the same commit on.',
       body: createWorkflowSchema,
       responses: {
         201: {
@@ -39,7 +41,8 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
         503: problem('The node is draining.'),
       },
       async handle(request) {
-        const workflow = await workflows.create(defined(request.body), request.call);
+        const start = request.query.start === 'true';
+        const workflow = await workflows.create(defined(request.body), request.call, { start });
         request.c.header('location', `${deps.basePath}/api/agents/workflows/${workflow.id}`);
         return answer(request, workflow, 201);
       },
@@ -53,6 +56,11 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
       query: z.strictObject({
         status: workflowStateSchema.optional(),
         pattern: z.string().min(1).max(50).optional(),
+        parent: z
+          .string()
+          .max(100)
+          .optional()
+          .meta({ description: 'Runs that are a step of this one, instead of roots.' }),
         limit: limitQuery,
         cursor: cursorQuery,
       }),
@@ -162,7 +170,8 @@ function answer({ c }: Pick<ApiRequest, 'c'>, workflow: WorkflowView, status: 20
   return c.json(presentWorkflow(workflow), status);
 }
 
-function workflowId({ c }: Pick<ApiRequest, 'c'>): string {
+/** The id in the path. Throws `workflow_not_found`. */
+export function workflowId({ c }: Pick<ApiRequest, 'c'>): string {
   const id = idParam('workflow', c.req.param('id') ?? '');
   if (id === null) throw new RuntimeError('workflow_not_found', 'There is no such workflow.');
   return id;

@@ -12,13 +12,25 @@ import type { DeadLetterRow, NodeRow, Page } from './store.ts';
 import type { Terminated } from './supervision.ts';
 import type { CancelReport, SubmitTask, TaskState, TaskView } from './task.ts';
 import type { ThreadStats } from './wire.ts';
-import type { CreateWorkflow, WorkflowState, WorkflowSummary, WorkflowView } from './workflow.ts';
+import type {
+  AppendItems,
+  CreateWorkflow,
+  ForkWorkflow,
+  InputAnswer,
+  InputView,
+  WorkflowSignal,
+  WorkflowState,
+  WorkflowSummary,
+  WorkflowView,
+} from './workflow.ts';
 
 /** Who asks. The library uses `default`; the REST API takes it from the token. */
 export interface CallContext {
   readonly tenant: string;
   readonly traceparent?: string;
   readonly idempotencyKey?: string;
+  /** Of the caller, for what people decide. */
+  readonly subject?: string;
 }
 
 export interface AgentListFilter {
@@ -106,16 +118,42 @@ export interface TasksApi {
 }
 
 export interface WorkflowsApi {
-  /** Throws `unknown_pattern`, `workflow_cycle` (details.cycle), `workflow_invalid` (details.path), `idempotency_mismatch`, `draining`. */
-  create(workflow: CreateWorkflow, call?: CallContext): Promise<WorkflowView>;
+  /**
+   * Durable when it resolves. `start`: it runs from the same commit on.
+   * Throws `unknown_pattern`, `workflow_cycle` (details.cycle), `workflow_invalid` (details.path), `idempotency_mismatch`, `draining`.
+   */
+  create(workflow: CreateWorkflow, call?: CallContext, options?: { start?: boolean }): Promise<WorkflowView>;
   /** Throws `workflow_not_found`, `workflow_state` (details.status). */
   start(id: string, call?: CallContext): Promise<WorkflowView>;
   get(id: string, call?: CallContext): Promise<WorkflowView>;
   list(
-    filter: { status?: WorkflowState; pattern?: string; limit?: number; cursor?: string },
+    filter: { status?: WorkflowState; pattern?: string; parent?: string; limit?: number; cursor?: string },
     call?: CallContext,
   ): Promise<Page<WorkflowSummary>>;
+  /** Reaches every step in flight and every run below. Idempotent; a run that ended otherwise is `workflow_state`. */
   cancel(id: string, call?: CallContext): Promise<WorkflowView>;
+  /** Nothing new starts, here and in the runs below; what is in flight goes on, times and deadlines too. Idempotent. Throws `workflow_state`. */
+  pause(id: string, call?: CallContext): Promise<WorkflowView>;
+  resume(id: string, call?: CallContext): Promise<WorkflowView>;
+  /** An `input` event for the strategy. With the same `id` it is delivered once. Throws `workflow_not_found`, `workflow_state`. */
+  signal(id: string, signal: WorkflowSignal, call?: CallContext): Promise<void>;
+  /** More items for a pipeline with `open: true`; `end` closes its source. With the same `id` they are appended once. Throws `workflow_state`. */
+  append(id: string, items: AppendItems, call?: CallContext): Promise<void>;
+  /** Questions to people, newest first: of the tenant, or of one run and everything below it. */
+  inputs(
+    filter: { workflowId?: string; state?: InputView['state']; limit?: number },
+    call?: CallContext,
+  ): Promise<readonly InputView[]>;
+  /**
+   * Answers one, once: durable when it resolves. Throws `input_not_found`, `input_closed` (answered, expired or no longer wanted) and
+   * `invalid_input` for a value that does not fit.
+   */
+  answer(id: string, step: string, answer: InputAnswer, call?: CallContext): Promise<InputView>;
+  /**
+   * A new run of the same definition that takes over the outcomes of the old one and does the rest anew: everything from `fromStep` on,
+   * or, without it, what had not completed. Throws `workflow_invalid` for a step that never ran, `definition_changed`.
+   */
+  fork(id: string, options?: ForkWorkflow, call?: CallContext): Promise<WorkflowView>;
   wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<WorkflowView>;
   decisions(
     id: string,

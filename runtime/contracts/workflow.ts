@@ -270,6 +270,36 @@ export const workflowMetricsSchema = z
     bottleneck: z.string().nullable(),
     speedup: z.number(),
     overheadMs: z.number(),
+    amdahl: z
+      .object({
+        serialFraction: z.number().meta({ description: 'Critical path by work: what cannot be divided.' }),
+        maxSpeedup: z.number().meta({ description: 'With any number of agents.' }),
+        parallelism: z.number().int().meta({ description: 'Rounds that ran at once, at the busiest moment.' }),
+        maxSpeedupAtParallelism: z.number().meta({ description: 'No schedule with that many at once is faster.' }),
+        leastSpeedupAtParallelism: z
+          .number()
+          .meta({ description: 'A schedule that never idles while something is ready is at least as fast.' }),
+      })
+      .optional()
+      .meta({ description: 'How much faster than one at a time the dependencies allow.' }),
+    waits: z
+      .object({
+        queueMs: z.number().meta({ description: 'From the row of a task to its first handler.' }),
+        coordinationMs: z.number().meta({ description: 'From the event that starts a task to its row.' }),
+        humanMs: z.number().meta({ description: 'Questions to people.' }),
+        pausedMs: z.number().meta({ description: 'Due while the run was paused.' }),
+        budgetMs: z.number().meta({ description: 'Due while others held the budget.' }),
+        retryMs: z.number().meta({ description: 'Failed tries and the time until the next, from first start to last.' }),
+      })
+      .optional()
+      .meta({ description: 'Summed over all rounds, as work is. With one round at a time, waits and work are the wall time.' }),
+    messages: z
+      .object({ total: z.number().int(), events: z.number().int(), dispatched: z.number().int(), calls: z.number().int() })
+      .optional()
+      .meta({
+        description:
+          'What the coordination sent: events it took, rounds it started (tasks, runs inside, questions), calls for bids (one per agent).',
+      }),
   })
   .meta({ id: 'WorkflowMetrics' });
 export type WorkflowMetrics = z.infer<typeof workflowMetricsSchema>;
@@ -307,3 +337,72 @@ export const workflowSummarySchema = workflowViewSchema
   .omit({ tasks: true, output: true, metrics: true, picture: true, budget: true })
   .meta({ id: 'WorkflowSummary' });
 export type WorkflowSummary = z.infer<typeof workflowSummarySchema>;
+
+/** What `POST .../workflows/{id}/signals` takes. */
+export const workflowSignalSchema = z
+  .strictObject({
+    key: z.string().min(1).max(200),
+    value: z.unknown().optional(),
+    /** Delivered once for each id. */
+    id: z.string().min(1).max(200).optional(),
+  })
+  .meta({ id: 'WorkflowSignal' });
+export type WorkflowSignal = z.input<typeof workflowSignalSchema>;
+
+/** What `POST .../workflows/{id}/items` takes. */
+export const appendItemsSchema = z
+  .strictObject({
+    items: z.array(z.unknown()).max(10_000).default([]),
+    end: z.boolean().default(false),
+    id: z.string().min(1).max(200).optional(),
+  })
+  .meta({ id: 'AppendItems' });
+export type AppendItems = z.input<typeof appendItemsSchema>;
+
+/** What `POST .../workflows/{id}/inputs/{step}` takes: `approved` for an approval, `value` for a question. */
+export const inputAnswerSchema = z
+  .strictObject({
+    value: z.unknown().optional(),
+    approved: z.boolean().optional(),
+    comment: z.string().max(10_000).optional(),
+    /** Of a step that runs more than once. Default: the round that is open. */
+    round: z.number().int().min(0).optional(),
+  })
+  .meta({ id: 'InputAnswer' });
+export type InputAnswer = z.input<typeof inputAnswerSchema>;
+
+/** A question to a person. `closed`: the run no longer needs the answer. */
+export const inputViewSchema = z
+  .object({
+    workflowId: workflowIdSchema,
+    /** The run at the top, on which the question is listed too. */
+    rootId: workflowIdSchema,
+    step: z.string(),
+    round: z.number().int(),
+    kind: z.enum(['approval', 'input']),
+    prompt: z.string(),
+    schema: z.record(z.string(), z.unknown()).optional(),
+    context: z.unknown().optional(),
+    state: z.enum(['open', 'answered', 'closed']),
+    value: z.unknown().optional(),
+    answeredBy: z.string().nullable(),
+    askedAt: z.string(),
+    expiresAt: z.string(),
+    endedAt: z.string().nullable(),
+    /** Where to post the answer. */
+    answerAt: z.string(),
+  })
+  .meta({ id: 'WorkflowInput' });
+export type InputView = z.infer<typeof inputViewSchema>;
+
+/** What `POST .../workflows/{id}/fork` takes. */
+export const forkWorkflowSchema = z
+  .strictObject({
+    /** Done anew, with everything that depends on it. Default: what had not completed. */
+    fromStep: z.string().min(1).max(200).optional(),
+    name: z.string().min(1).max(200).optional(),
+    /** Default true. */
+    start: z.boolean().optional(),
+  })
+  .meta({ id: 'ForkWorkflow' });
+export type ForkWorkflow = z.input<typeof forkWorkflowSchema>;

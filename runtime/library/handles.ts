@@ -9,7 +9,13 @@ import type { Dispose } from '../contracts/ports.ts';
 import type { CallContext, RemovalReport, TroupeRuntime } from '../contracts/runtime.ts';
 import type { Terminated } from '../contracts/supervision.ts';
 import { type CancelReport, isTerminalTask, type TaskView } from '../contracts/task.ts';
-import { isTerminalWorkflow, type WorkflowView } from '../contracts/workflow.ts';
+import {
+  type ForkWorkflow,
+  type InputAnswer,
+  type InputView,
+  isTerminalWorkflow,
+  type WorkflowView,
+} from '../contracts/workflow.ts';
 
 /** A wait inside `result()` is renewed this often; nothing is lost in between. */
 const WAIT_STEP_MS = 60_000;
@@ -143,6 +149,46 @@ export class RunHandle {
 
   cancel(): Promise<WorkflowView> {
     return this.#runtime.workflows.cancel(this.id, this.#call);
+  }
+
+  /** Nothing new starts until `resume`. */
+  pause(): Promise<WorkflowView> {
+    return this.#runtime.workflows.pause(this.id, this.#call);
+  }
+
+  resume(): Promise<WorkflowView> {
+    return this.#runtime.workflows.resume(this.id, this.#call);
+  }
+
+  /** Tells the strategy something. */
+  signal(key: string, value?: unknown): Promise<void> {
+    return this.#runtime.workflows.signal(this.id, { key, value }, this.#call);
+  }
+
+  /** More items for a pipeline with `open: true`. */
+  append(items: readonly unknown[], options: { end?: boolean } = {}): Promise<void> {
+    return this.#runtime.workflows.append(this.id, { items: [...items], ...options }, this.#call);
+  }
+
+  /** Open questions to people, those of runs below included. */
+  inputs(): Promise<readonly InputView[]> {
+    return this.#runtime.workflows.inputs({ workflowId: this.id, state: 'open' }, this.#call);
+  }
+
+  /** Answers one of this run's own steps: `{ approved }` or `{ value }`. */
+  answer(step: string, answer: InputAnswer): Promise<InputView> {
+    return this.#runtime.workflows.answer(this.id, step, answer, this.#call);
+  }
+
+  /** Runs it again from a step, or what had not completed. */
+  async fork(options: ForkWorkflow = {}): Promise<RunHandle> {
+    const { id } = await this.#runtime.workflows.fork(this.id, options, this.#call);
+    return new RunHandle(this.#runtime, id, this.#call);
+  }
+
+  /** What was chosen among what, by which rule; in order. */
+  decisions(page: { limit?: number; after?: number } = {}): ReturnType<TroupeRuntime['workflows']['decisions']> {
+    return this.#runtime.workflows.decisions(this.id, page, this.#call);
   }
 
   events(options: { after?: number; signal?: AbortSignal } = {}): AsyncIterable<RuntimeEvent> {

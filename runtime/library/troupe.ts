@@ -38,7 +38,7 @@ export interface TroupeTasks extends TasksApi {
 }
 
 export interface TroupeWorkflows extends WorkflowsApi {
-  /** Creates and starts a workflow; durable when it resolves. */
+  /** Creates and starts a workflow in one commit; durable when it resolves. */
   run(workflow: CreateWorkflow, call?: CallContext): Promise<RunHandle>;
 }
 
@@ -73,8 +73,7 @@ export function withHandles(runtime: TroupeRuntime & { readonly agents: AgentsAp
   });
   const workflows: TroupeWorkflows = Object.assign(bound(runtime.workflows), {
     async run(workflow: CreateWorkflow, call = DEFAULT_CALL) {
-      const { id } = await runtime.workflows.create(workflow, call);
-      await runtime.workflows.start(id, call);
+      const { id } = await runtime.workflows.create(workflow, call, { start: true });
       return new RunHandle(runtime, id, call);
     },
   });

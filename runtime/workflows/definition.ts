@@ -3,9 +3,12 @@
 import { createHash } from 'node:crypto';
 import type { z } from 'zod';
 import { canonicalJson } from '../contracts/canonical-json.ts';
-import type { CoordinationStrategy } from '../contracts/coordination.ts';
-import { RuntimeError } from '../contracts/errors.ts';
+import type { CoordinationStrategy, WorkflowProblem } from '../contracts/coordination.ts';
+import { type ErrorCode, RuntimeError } from '../contracts/errors.ts';
 import { type CreateWorkflow, createWorkflowSchema, type WorkflowSpec } from '../contracts/workflow.ts';
+
+/** The same limit as at run time. */
+const MOST_NESTED = 10;
 
 export type Strategies = ReadonlyMap<string, CoordinationStrategy>;
 
@@ -32,18 +35,61 @@ export function define(
   const unstorable = findUnstorable(spec, '');
   if (unstorable !== null)
     throw refused(unstorable, 'holds a character that cannot be stored (U+0000 or half a surrogate pair)');
-  const strategy = strategyOf(strategies, spec.pattern);
-  const options = strategy.options.safeParse(spec.options);
+  const chosen = choose(strategies, spec);
+  const { strategy } = chosen;
+  const options = strategy.options.safeParse(chosen.spec.options);
   if (!options.success) throw invalid(options.error, ['options']);
-  const problem = strategy.check(spec, options.data);
-  if (problem) {
-    throw new RuntimeError(problem.code, `${problem.path}: ${problem.message}`, {
-      details: { path: problem.path, ...(problem.cycle ? { cycle: problem.cycle } : {}) },
-    });
-  }
-  const defHash = defHashOf(strategy, spec);
-  return { spec, strategy, options: options.data, defHash, ...(idempotencyKey ? { idempotencyKey } : {}) };
+  throwProblem(strategy.check(chosen.spec, options.data));
+  checkNested(strategies, chosen.spec);
+  const defHash = defHashOf(strategy, chosen.spec);
+  return { ...chosen, options: options.data, defHash, ...(idempotencyKey ? { idempotencyKey } : {}) };
 }
+
+function throwProblem(problem: WorkflowProblem | null): void {
+  if (!problem) return;
+  throw new RuntimeError(problem.code, `${problem.path}: ${problem.message}`, {
+    details: { path: problem.path, ...(problem.cycle ? { cycle: problem.cycle } : {}) },
+  });
+}
+
+/** The strategy of the pattern, or the one it chooses in its place; how that was chosen is kept in the definition. */
+function choose(strategies: Strategies, spec: WorkflowSpec): { strategy: CoordinationStrategy; spec: WorkflowSpec } {
+  const strategy = strategyOf(strategies, spec.pattern);
+  if (!strategy.select) return { strategy, spec };
+  const selection = strategy.select(spec);
+  if ('code' in selection) {
+    throwProblem(selection);
+    throw refused('pattern', 'no pattern could be chosen');
+  }
+  const { pattern, rule } = selection;
+  return {
+    strategy: strategyOf(strategies, pattern),
+    spec: { ...spec, pattern, selected: { from: spec.pattern, rule } },
+  };
+}
+
+/** A run inside is checked with the run it is part of; places in it are named from the outside. */
+function checkNested(strategies: Strategies, spec: WorkflowSpec, depth = 1): void {
+  spec.tasks.forEach(({ workflow }, index) => {
+    if (!workflow) return;
+    const at = `tasks[${index}].workflow`;
+    if (depth > MOST_NESTED) throw refused(at, `runs may be nested ${MOST_NESTED} deep at most`);
+    try {
+      checkNested(strategies, define(strategies, { ...workflow, ...standIn(workflow) }).spec, depth + 1);
+    } catch (error) {
+      if (!(error instanceof RuntimeError)) throw error;
+      const { path, ...details } = error.details ?? {};
+      const place = typeof path === 'string' && path !== '' ? `${at}.${path}` : at;
+      throw new RuntimeError(error.code as ErrorCode, error.message.replace(String(path ?? ''), place), {
+        details: { ...details, path: place },
+      });
+    }
+  });
+}
+
+/** The input of the step is the input of the run inside, known only when it starts. */
+const standIn = (workflow: Readonly<Record<string, unknown>>): { readonly input?: unknown } =>
+  'input' in workflow ? {} : { input: null };
 
 /** The definition of a stored run. Throws `definition_changed` when this node would run it otherwise than it began. */
 export function definitionOf(
@@ -67,9 +113,22 @@ export function definitionOf(
 /** Every capability the definition names, with the place where it does. */
 export function capabilitiesOf({ strategy, spec, options }: Definition): { capability: string; path: string }[] {
   if (strategy.capabilities) return [...strategy.capabilities(spec, options)];
-  return spec.tasks.flatMap(({ capability, compensate }, index) => [
+  return spec.tasks.flatMap(({ capability, compensate, workflow }, index) => [
+    ...(workflow ? nestedCapabilities(workflow, `tasks[${index}].workflow`) : []),
     ...(capability === undefined ? [] : [{ capability, path: `tasks[${index}].capability` }]),
     ...(compensate ? [{ capability: compensate.capability, path: `tasks[${index}].compensate.capability` }] : []),
+  ]);
+}
+
+/** Of the graph of a run inside; what other patterns name in there is found when it starts. */
+function nestedCapabilities(
+  workflow: Readonly<Record<string, unknown>>,
+  at: string,
+): { capability: string; path: string }[] {
+  const tasks = Array.isArray(workflow.tasks) ? (workflow.tasks as WorkflowSpec['tasks']) : [];
+  return tasks.flatMap(({ capability, workflow: inner }, index) => [
+    ...(capability === undefined ? [] : [{ capability, path: `${at}.tasks[${index}].capability` }]),
+    ...(inner ? nestedCapabilities(inner, `${at}.tasks[${index}].workflow`) : []),
   ]);
 }
 

@@ -99,6 +99,11 @@ export class RunLoop {
     this.poke(row.id);
   }
 
+  /** A run of this node that is to be loaded from its rows. */
+  take(id: WorkflowId): Promise<void> {
+    return this.#load(id);
+  }
+
   /** There may be mail for this run. Of others' runs nothing is known here, and nothing is done. */
   poke(id: WorkflowId): void {
     if (!this.#open || !this.#runs.has(id)) return;

@@ -1,17 +1,27 @@
 // The workflows part of the API: create, start, look, cancel, wait. Deciding is the coordinators' matter, keeping them going the run loop's.
 
-import type { CoordinationStrategy, Decision } from '../contracts/coordination.ts';
+import type { CoordinationEvent, CoordinationStrategy, Decision } from '../contracts/coordination.ts';
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
-import { isId } from '../contracts/ids.ts';
+import { isId, type WorkflowId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
 import type { Page, WorkflowRow } from '../contracts/store.ts';
 import type { TaskView } from '../contracts/task.ts';
+import { parseInput } from '../contracts/validation.ts';
 import {
+  type AppendItems,
+  appendItemsSchema,
   type CreateWorkflow,
+  type ForkWorkflow,
+  forkWorkflowSchema,
+  type InputAnswer,
+  type InputView,
   isTerminalWorkflow,
+  type WorkflowSignal,
+  type WorkflowSpec,
   type WorkflowState,
   type WorkflowSummary,
   type WorkflowView,
+  workflowSignalSchema,
 } from '../contracts/workflow.ts';
 import {
   capabilitiesOf,
@@ -23,6 +33,8 @@ import {
   type Strategies,
   strategiesByName,
 } from './definition.ts';
+import { recordedOf } from './fork.ts';
+import { answerInput, inputView } from './human-inputs.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
 import { RunLoop } from './run-loop.ts';
@@ -40,6 +52,8 @@ const LIST_LIMIT = 50;
 const LARGEST_LIST = 500;
 /** Slower polls for a run of this node: only a change of owner could hide its end from the feed. */
 const HELD_POLLS = 10;
+/** Between two looks at a row that is about to change. */
+const LOOK_AGAIN_MS = 20;
 const LARGEST_WAIT_MS = 2 ** 31 - 1;
 
 type Filter = Parameters<WorkflowsApi['list']>[0];
@@ -76,26 +90,54 @@ export class WorkflowService implements WorkflowsApi {
     return { runs: this.#loop.size, patterns: [...this.#strategies.keys()].sort() };
   }
 
-  async create(body: CreateWorkflow, call: CallContext = LIBRARY): Promise<WorkflowView> {
+  async create(
+    body: CreateWorkflow,
+    call: CallContext = LIBRARY,
+    options: { start?: boolean } = {},
+  ): Promise<WorkflowView> {
     this.#refuseWhileDraining();
     const definition = define(this.#strategies, body);
     await this.#checkCapabilities(definition, call.tenant);
+    const { spec } = definition;
+    const key = call.idempotencyKey ?? definition.idempotencyKey;
+    return this.#create(definition, call, {
+      start: options.start ?? false,
+      ...(key === undefined ? {} : { idempotency: { key, bodyHash: hashOf(spec) } }),
+    });
+  }
+
+  async fork(id: string, body: ForkWorkflow = {}, call: CallContext = LIBRARY): Promise<WorkflowView> {
+    this.#refuseWhileDraining();
+    const { fromStep, name, start = true } = parseInput(forkWorkflowSchema, body);
+    const row = await this.#row(id, call);
+    const definition = definitionOf(this.#strategies, row);
+    const recorded = recordedOf(definition, row.id, await this.#parts.store.journal(row.id), fromStep);
+    // Under another name it is the same definition: the hash is taken anew.
+    const forked = define(this.#strategies, { ...withoutSelection(row.spec), ...(name === undefined ? {} : { name }) });
+    return this.#create(forked, call, { start, fork: { of: row.id, fromStep: fromStep ?? null, recorded } });
+  }
+
+  async #create(
+    definition: Definition,
+    call: CallContext,
+    how: Pick<Parameters<WorkflowServiceParts['store']['create']>[0], 'start' | 'fork' | 'idempotency'>,
+  ): Promise<WorkflowView> {
     const { store, ambient, feed } = this.#parts;
     const { spec, strategy, options, defHash } = definition;
-    const key = call.idempotencyKey ?? definition.idempotencyKey;
     const result = await store.create({
       id: ambient.newId('workflow'),
       tenant: call.tenant,
       spec,
       defHash,
       total: strategy.steps(spec, options, null).length,
-      ...(key === undefined ? {} : { idempotency: { key, bodyHash: hashOf(spec) } }),
+      ...how,
     });
     if (result.outcome === 'mismatch')
       throw new RuntimeError('idempotency_mismatch', 'the idempotency key was used with another body');
     if (result.outcome === 'duplicate') return this.get(result.row.id, call);
     feed.publish(result.events);
-    return this.#viewOf({ ...result.row, metrics: null }, definition, null);
+    if (how.start) this.#loop.begin(result.row, definition, how.fork?.recorded ?? null);
+    return this.#viewOf({ ...result.row, metrics: null }, definition, null, []);
   }
 
   async start(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
@@ -103,7 +145,9 @@ export class WorkflowService implements WorkflowsApi {
     const known = await this.#row(id, call);
     const definition = definitionOf(this.#strategies, known);
     const row = await this.#start(known, call);
-    this.#loop.begin(row, definition);
+    // A fork's outcomes are in its row: it is loaded like a run that was taken over.
+    if (row.forkOf) await this.#loop.take(row.id);
+    else this.#loop.begin(row, definition);
     // Nothing has been decided yet: no task to look for.
     return this.#viewOf({ ...row, metrics: null }, definition, null, []);
   }
@@ -117,31 +161,97 @@ export class WorkflowService implements WorkflowsApi {
   }
 
   async list(filter: Filter, call: CallContext = LIBRARY): Promise<Page<WorkflowSummary>> {
-    const { status, pattern, cursor } = filter;
+    const { status, pattern, parent, cursor } = filter;
+    if (parent !== undefined && !isId('workflow', parent)) return { items: [], nextCursor: null };
     const limit = Math.max(1, Math.min(LARGEST_LIST, Math.floor(filter.limit ?? LIST_LIMIT)));
     const page = await this.#parts.store.list({
       tenant: call.tenant,
       limit,
       ...(status === undefined ? {} : { status }),
       ...(pattern === undefined ? {} : { pattern }),
+      ...(parent === undefined ? {} : { parent }),
       ...(cursor === undefined ? {} : { cursor }),
     });
     return { items: page.items.map(summaryOf), nextCursor: page.nextCursor };
   }
 
-  /** Reaches every step in flight. Idempotent; a run that ended otherwise is `workflow_state`. */
+  /** Reaches every step in flight and every run below. Idempotent; a run that ended otherwise is `workflow_state`. */
   async cancel(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
-    const { store, ambient, bus } = this.#parts;
+    const { ambient } = this.#parts;
     const row = await this.#row(id, call);
     if (row.status === 'cancelled') return this.get(row.id, call);
     if (isTerminalWorkflow(row.status)) throw wrongState(row.id, row.status);
     // A run that never started is started and cancelled in one decision: nothing of it runs, and it ends like any other.
     const begun = row.status === 'created' ? await this.#start(row, call).catch(ignoreState) : undefined;
-    await store.post(row.id, call.tenant, 'cancel', { type: 'cancel', atMs: ambient.clock.nowMs(), reason: 'user' });
+    await this.#post(row, 'cancel', { type: 'cancel', atMs: ambient.clock.nowMs(), reason: 'user' });
     if (begun) this.#loop.begin(begun, definitionOf(this.#strategies, begun));
-    this.#loop.poke(row.id);
-    bus.publish({ type: 'workflow', workflowId: row.id });
+    this.#hint(row.id);
     return this.wait(row.id, { timeoutMs: 2 * this.#parts.pollMs }, call);
+  }
+
+  pause(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
+    return this.#setPaused(id, 'pause', call);
+  }
+
+  resume(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
+    return this.#setPaused(id, 'resume', call);
+  }
+
+  /** The run and all below: a pause that left children running would pause nothing. Resolves when the run itself has taken it. */
+  async #setPaused(id: string, type: 'pause' | 'resume', call: CallContext): Promise<WorkflowView> {
+    const { store, ambient } = this.#parts;
+    const row = await this.#row(id, call);
+    const wanted = type === 'pause' ? 'paused' : 'running';
+    if (row.status !== 'running' && row.status !== 'paused') throw wrongState(row.id, row.status);
+    const event = { type, atMs: ambient.clock.nowMs() } as const;
+    const name = `${type}/${ambient.newId('message')}`;
+    const ids = [row.id, ...(await store.openDescendants(row.id))];
+    await Promise.all(ids.map((one) => store.post(one, row.tenant, name, event)));
+    for (const one of ids) this.#hint(one);
+    return this.#until(row.id, ({ status }) => status === wanted || isTerminalWorkflow(status), call);
+  }
+
+  async signal(id: string, body: WorkflowSignal, call: CallContext = LIBRARY): Promise<void> {
+    const { key, value = null, id: signalId } = parseInput(workflowSignalSchema, body);
+    const row = await this.#running(id, call);
+    const { clock } = this.#parts.ambient;
+    await this.#post(row, this.#eventId('signal', signalId), { type: 'input', atMs: clock.nowMs(), key, value });
+    this.#hint(row.id);
+  }
+
+  async append(id: string, body: AppendItems, call: CallContext = LIBRARY): Promise<void> {
+    const { items, end, id: batchId } = parseInput(appendItemsSchema, body);
+    const row = await this.#running(id, call);
+    if (row.spec.open !== true)
+      throw new RuntimeError('workflow_state', 'the run takes no more items: it was not created with open: true', {
+        details: { workflowId: row.id, status: row.status },
+      });
+    const { clock } = this.#parts.ambient;
+    await this.#post(row, this.#eventId('items', batchId), { type: 'items', atMs: clock.nowMs(), items, end });
+    this.#hint(row.id);
+  }
+
+  async inputs(
+    filter: Parameters<WorkflowsApi['inputs']>[0],
+    { tenant }: CallContext = LIBRARY,
+  ): Promise<readonly InputView[]> {
+    const { workflowId, state, limit = LIST_LIMIT } = filter;
+    if (workflowId !== undefined) await this.#row(workflowId, { tenant });
+    const rows = await this.#parts.store.asks({
+      tenant,
+      limit: Math.max(1, Math.min(LARGEST_LIST, Math.floor(limit))),
+      ...(workflowId === undefined ? {} : { workflowId: workflowId as WorkflowId }),
+      ...(state === undefined ? {} : { state }),
+    });
+    return rows.map(inputView);
+  }
+
+  async answer(id: string, step: string, answer: InputAnswer, call: CallContext = LIBRARY): Promise<InputView> {
+    const row = await this.#row(id, call);
+    const by = { tenant: row.tenant, by: call.subject ?? null, atMs: this.#parts.ambient.clock.nowMs() };
+    const view = await answerInput(this.#parts.store, row.id, step, answer, by);
+    this.#hint(row.id);
+    return view;
   }
 
   async wait(id: string, { timeoutMs, signal }: Wait, call: CallContext = LIBRARY): Promise<WorkflowView> {
@@ -176,6 +286,38 @@ export class WorkflowService implements WorkflowsApi {
   }
 
   // ---- parts -----------------------------------------------------------------------------------------------------------
+
+  async #running(id: string, call: CallContext) {
+    const row = await this.#row(id, call);
+    if (row.status === 'created' || isTerminalWorkflow(row.status)) throw wrongState(row.id, row.status);
+    return row;
+  }
+
+  /** Mail of a run; it may have ended meanwhile. */
+  async #post(row: WorkflowRow, eventId: string, event: CoordinationEvent): Promise<void> {
+    if (await this.#parts.store.post(row.id, row.tenant, eventId, event)) return;
+    const { status } = await this.#row(row.id, { tenant: row.tenant });
+    if (event.type !== 'cancel') throw wrongState(row.id, status);
+  }
+
+  #eventId(kind: string, given: string | undefined): string {
+    return `${kind}/${given ?? this.#parts.ambient.newId('message')}`;
+  }
+
+  #hint(id: WorkflowId): void {
+    this.#loop.poke(id);
+    this.#parts.bus.publish({ type: 'workflow', workflowId: id });
+  }
+
+  /** The view once the row is as wanted, or as it is after two polls. */
+  async #until(id: WorkflowId, there: (row: WorkflowRow) => boolean, call: CallContext): Promise<WorkflowView> {
+    const { clock } = this.#parts.ambient;
+    const untilMs = clock.monotonicMs() + 2 * this.#parts.pollMs;
+    for (;;) {
+      if (there(await this.#row(id, call)) || clock.monotonicMs() >= untilMs) return this.get(id, call);
+      await new Promise<void>((resolve) => void clock.setTimeout(resolve, LOOK_AGAIN_MS));
+    }
+  }
 
   #refuseWhileDraining(): void {
     if (this.#parts.draining()) throw new RuntimeError('draining', 'this node takes no new work');
@@ -241,7 +383,11 @@ export class WorkflowService implements WorkflowsApi {
           state: 'blocked' as const,
           round: 0,
         }));
-    return viewOf({ row, steps, tasks, memory, nowMs: this.#parts.ambient.clock.nowMs() });
+    const children =
+      row.status === 'created' || !mayHaveChildren(definition) ? [] : await this.#parts.store.children(row.id);
+    const picture = memory && definition?.strategy.picture?.(definition.spec, definition.options, memory.state);
+    const { clock } = this.#parts.ambient;
+    return viewOf({ row, steps, tasks, memory, children, picture, nowMs: clock.nowMs() });
   }
 
   /** Resolves at the end of the run, after `waitMs`, when the signal aborts or when it is stopped. */
@@ -278,4 +424,13 @@ const wrongState = (id: string, status: WorkflowState): RuntimeError =>
 /** Somebody else started it meanwhile: then the cancel finds it running. */
 function ignoreState(error: unknown): undefined {
   if (toWireError(error).code !== 'workflow_state') throw error;
+}
+
+/** Patterns other than graphs may always start runs inside; a graph says so in its tasks. */
+const mayHaveChildren = (definition: Definition | null): boolean =>
+  !definition || definition.spec.tasks.length === 0 || definition.spec.tasks.some(({ workflow }) => workflow);
+
+/** As it was asked for: a pattern that was chosen is chosen again. */
+function withoutSelection({ selected, ...spec }: WorkflowSpec): CreateWorkflow {
+  return selected ? { ...spec, pattern: selected.from } : spec;
 }

@@ -2,16 +2,18 @@
 
 import type { StepView } from '../contracts/coordination.ts';
 import { type WireError, wireErrorSchema } from '../contracts/errors.ts';
-import type { WorkflowRow } from '../contracts/store.ts';
+import type { WorkflowRow, WorkflowStore } from '../contracts/store.ts';
 import type { TaskView } from '../contracts/task.ts';
 import {
+  type Budget,
   isTerminalWorkflow,
   type WorkflowSummary,
   type WorkflowView,
   workflowMetricsSchema,
 } from '../contracts/workflow.ts';
 import { analyse } from './analytics.ts';
-import type { RunMemory } from './run-memory.ts';
+import { type Amounts, limitsOf, plus } from './budget.ts';
+import { type RunMemory, timesOf } from './run-memory.ts';
 
 type Step = WorkflowView['tasks'][number];
 
@@ -29,6 +31,8 @@ export function summaryOf(row: WorkflowRow): WorkflowSummary {
     progress: { ...row.progress },
     ...(error ? { error } : {}),
     decisions: `/api/agents/workflows/${row.id}/decisions`,
+    ...(row.parent ? { parent: { ...row.parent } } : {}),
+    ...(row.forkOf ? { forkOf: { ...row.forkOf } } : {}),
     version: row.version,
     createdAt: row.createdAt,
     startedAt: row.startedAt,
@@ -41,17 +45,46 @@ export interface ViewParts {
   readonly steps: readonly StepView[];
   readonly tasks: readonly TaskView[];
   readonly memory: RunMemory | null;
+  /** Runs that are steps of this one. */
+  readonly children: readonly Child[];
+  /** The pattern's own picture. */
+  readonly picture?: unknown;
   readonly nowMs: number;
 }
 
-export function viewOf({ row, steps, tasks, memory, nowMs }: ViewParts): WorkflowView {
+type Child = Awaited<ReturnType<WorkflowStore['children']>>[number];
+
+export function viewOf({ row, steps, tasks, memory, children, picture, nowMs }: ViewParts): WorkflowView {
   const byStep = latestByStep(tasks);
+  const runs = new Map(children.flatMap((child) => (child.parent ? [[child.parent.step, child]] : [])));
+  const asked = new Set(memory?.inFlight.flatMap(({ kind, step }) => (kind === 'input' ? [step] : [])));
   const metrics = metricsOf(row, steps, memory, nowMs);
   return {
     ...summaryOf(row),
-    tasks: steps.map((step) => stepOf(step, byStep.get(step.id))),
+    tasks: steps.map((step) => {
+      const view = stepOf(step, byStep.get(step.id));
+      const child = runs.get(step.id);
+      if (child) return { ...view, ...runOf(step, child) };
+      return step.state === 'queued' && asked.has(step.id) ? { ...view, state: 'waiting' as const } : view;
+    }),
     ...(isTerminalWorkflow(row.status) ? { output: row.output } : {}),
     ...(metrics ? { metrics } : {}),
+    ...(picture === undefined || picture === null ? {} : { picture }),
+    ...(row.spec.budget ? { budget: budgetOf(row.spec.budget, memory) } : {}),
+  };
+}
+
+function runOf(step: StepView, { id, startedAt, endedAt, status }: Child): Partial<Step> {
+  const open = step.state === 'queued' && !isTerminalWorkflow(status);
+  return { workflowId: id, startedAt, endedAt, ...(open ? { state: 'running' as const } : {}) };
+}
+
+function budgetOf(budget: Budget, memory: RunMemory | null): NonNullable<WorkflowView['budget']> {
+  const reserved = (memory?.inFlight ?? []).reduce<Amounts>((sum, one) => plus(sum, one.reserved ?? {}), {});
+  return {
+    limits: { ...budget, ...limitsOf(budget, memory?.granted ?? {}) },
+    used: { ...memory?.used },
+    reserved: { ...reserved },
   };
 }
 
@@ -97,7 +130,7 @@ function metricsOf(row: ViewParts['row'], steps: readonly StepView[], memory: Ru
   if (stored.success) return stored.data;
   if (!memory || isTerminalWorkflow(row.status)) return undefined;
   const endedAtMs = Math.max(nowMs, memory.startedAtMs);
-  return analyse(steps, { startedAtMs: memory.startedAtMs, endedAtMs, timings: memory.timings });
+  return analyse(steps, timesOf(memory, endedAtMs));
 }
 
 function errorOf(error: unknown): WireError | undefined {

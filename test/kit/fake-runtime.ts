@@ -15,10 +15,15 @@ import {
   type TaskView,
 } from '../../runtime/contracts/task.ts';
 import {
+  appendItemsSchema,
   createWorkflowSchema,
+  forkWorkflowSchema,
+  type InputView,
+  inputAnswerSchema,
   PATTERNS,
   type WorkflowState,
   type WorkflowView,
+  workflowSignalSchema,
 } from '../../runtime/contracts/workflow.ts';
 import { createEventFeed } from '../../runtime/observe/event-stream.ts';
 import { createEventsApi } from '../../runtime/observe/stream-events.ts';
@@ -90,6 +95,30 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
     if (!found) throw new RuntimeError(code, `nothing is called ${idOrName}`);
     return found.view;
   };
+  const setStatus = (id: string, status: 'paused' | 'running', tenant: string): WorkflowView => {
+    const view = { ...runningWorkflow(id, tenant), status };
+    workflows.set(view.id, { tenant, view });
+    return view;
+  };
+  const runningWorkflow = (id: string, tenant: string): WorkflowView => {
+    const view = find(workflows, id, tenant, 'workflow_not_found');
+    if (view.status === 'running' || view.status === 'paused') return view;
+    throw new RuntimeError('workflow_state', `The workflow is ${view.status}.`, { details: { status: view.status } });
+  };
+  const inputOf = (id: string, state: InputView['state']): InputView => ({
+    workflowId: id as InputView['workflowId'],
+    rootId: id as InputView['rootId'],
+    step: 'ask',
+    round: 0,
+    kind: 'input',
+    prompt: 'How many?',
+    state,
+    answeredBy: null,
+    askedAt: at,
+    expiresAt: at,
+    endedAt: null,
+    answerAt: `/api/agents/workflows/${id}/inputs/ask`,
+  });
   const once = <View>(
     call: CallContext | undefined,
     body: unknown,
@@ -330,7 +359,7 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
       },
     },
     workflows: {
-      async create(input, call) {
+      async create(input, call, options) {
         const tenant = enter('workflows.create', call);
         intake();
         const spec = createWorkflowSchema.parse(input);
@@ -349,7 +378,7 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
             id,
             name: spec.name,
             pattern: spec.pattern,
-            status: 'created',
+            status: options?.start ? 'running' : 'created',
             stopReason: null,
             progress: { done: 0, total: spec.tasks.length },
             tasks: spec.tasks.map((task) => ({
@@ -357,7 +386,7 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
               state: 'blocked',
               round: 0,
               dependsOn: task.dependsOn,
-              capability: task.capability,
+              ...(task.capability === undefined ? {} : { capability: task.capability }),
             })),
             decisions: `/api/agents/workflows/${id}/decisions`,
             version: 1,
@@ -400,6 +429,42 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         const tenant = enter('workflows.wait', call);
         await until(id, () => find(workflows, id, tenant, 'workflow_not_found').endedAt !== null, timeoutMs, signal);
         return find(workflows, id, tenant, 'workflow_not_found');
+      },
+      async pause(id, call) {
+        return setStatus(id, 'paused', enter('workflows.pause', call));
+      },
+      async resume(id, call) {
+        return setStatus(id, 'running', enter('workflows.resume', call));
+      },
+      async signal(id, signal, call) {
+        const tenant = enter('workflows.signal', call);
+        workflowSignalSchema.parse(signal);
+        runningWorkflow(id, tenant);
+      },
+      async append(id, items, call) {
+        const tenant = enter('workflows.append', call);
+        appendItemsSchema.parse(items);
+        runningWorkflow(id, tenant);
+      },
+      async inputs({ workflowId }, call) {
+        const tenant = enter('workflows.inputs', call);
+        if (workflowId) find(workflows, workflowId, tenant, 'workflow_not_found');
+        return workflowId ? [inputOf(workflowId, 'open')] : [];
+      },
+      async answer(id, step, answer, call) {
+        const tenant = enter('workflows.answer', call);
+        inputAnswerSchema.parse(answer);
+        find(workflows, id, tenant, 'workflow_not_found');
+        if (step !== 'ask') throw new RuntimeError('input_not_found', `No step ${step} asks.`);
+        return inputOf(id, 'answered');
+      },
+      async fork(id, options, call) {
+        const tenant = enter('workflows.fork', call);
+        forkWorkflowSchema.parse(options ?? {});
+        const view = find(workflows, id, tenant, 'workflow_not_found');
+        const forked = { ...view, id: newId('workflow'), status: 'running' as const };
+        workflows.set(forked.id, { tenant, view: forked });
+        return forked;
       },
       async decisions(id, _page, call) {
         find(workflows, id, enter('workflows.decisions', call), 'workflow_not_found');

@@ -1,0 +1,98 @@
+// Answers of people: checked against what was asked, then kept with the mail of the run in one commit.
+
+import { z } from 'zod';
+import type { CoordinationEvent, HumanRequest } from '../contracts/coordination.ts';
+import { RuntimeError, wireError } from '../contracts/errors.ts';
+import type { WorkflowId } from '../contracts/ids.ts';
+import type { AskRow, WorkflowStore } from '../contracts/store.ts';
+import { invalidInput, parseInput } from '../contracts/validation.ts';
+import { type InputAnswer, type InputView, inputAnswerSchema } from '../contracts/workflow.ts';
+
+type Inputs = Pick<WorkflowStore, 'asks' | 'answer'>;
+
+const MOST_OPEN = 500;
+
+export interface Answerer {
+  readonly tenant: string;
+  readonly by: string | null;
+  readonly atMs: number;
+}
+
+/** Throws `input_not_found`, `input_closed`, `invalid_input`. */
+export async function answerInput(
+  store: Inputs,
+  workflowId: WorkflowId,
+  step: string,
+  given: InputAnswer,
+  { tenant, by, atMs }: Answerer,
+): Promise<InputView> {
+  const answer = parseInput(inputAnswerSchema, given);
+  const asked = (await store.asks({ tenant, workflowId, limit: MOST_OPEN })).filter(
+    (ask) => ask.workflowId === workflowId && ask.step === step,
+  );
+  const matching = asked.filter((ask) => answer.round === undefined || ask.round === answer.round);
+  const open = matching.find(({ state }) => state === 'open');
+  if (!open) {
+    const details = { workflowId, step };
+    if (matching.length === 0)
+      throw new RuntimeError('input_not_found', `no step "${step}" of this run asks a person`, { details });
+    throw new RuntimeError('input_closed', 'the question was answered, has expired or is no longer asked', { details });
+  }
+  const value = answerOf(open.request, answer);
+  const outcome = await store.answer(
+    { tenant, workflowId, step, round: open.round },
+    { by, value, event: eventOf(open, value, atMs) },
+  );
+  if (outcome !== 'answered')
+    throw new RuntimeError('input_closed', 'the question was answered, has expired or is no longer asked', {
+      details: { workflowId, step },
+    });
+  return inputView({ ...open, state: 'answered', value, answeredBy: by, endedAt: new Date(atMs).toISOString() });
+}
+
+function answerOf(request: HumanRequest, answer: z.output<typeof inputAnswerSchema>): unknown {
+  if (request.kind === 'approval') {
+    if (answer.approved === undefined) throw invalidInput('approved', 'an approval takes true or false');
+    return { approved: answer.approved, ...(answer.comment === undefined ? {} : { comment: answer.comment }) };
+  }
+  if (answer.approved !== undefined) throw invalidInput('approved', 'a question takes a value, not an approval');
+  const value = answer.value ?? null;
+  if (!request.schema) return value;
+  return parseInput(schemaOf(request.schema), value, 'value');
+}
+
+/** Throws `workflow_invalid` for what is no JSON Schema. */
+export function schemaOf(schema: Readonly<Record<string, unknown>>): z.ZodType {
+  try {
+    return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]);
+  } catch (cause) {
+    throw new RuntimeError('workflow_invalid', 'the schema of the question is no JSON Schema that can be checked', {
+      cause,
+    });
+  }
+}
+
+function eventOf({ step, round, request }: AskRow, value: unknown, atMs: number): CoordinationEvent {
+  const base = { step, round, atMs, taskId: '', agentId: null, attempts: 1, startedAtMs: null };
+  const refused = request.kind === 'approval' && (value as { readonly approved: boolean }).approved === false;
+  if (!refused) return { type: 'step.completed', output: value, ...base };
+  const { comment } = value as { readonly comment?: string };
+  const error = wireError('rejected', comment ? `a person said no: ${comment}` : 'a person said no');
+  return { type: 'step.failed', state: 'failed', error, ...base };
+}
+
+export function inputView(ask: AskRow): InputView {
+  const { request, value, workflowId, step, ...rest } = ask;
+  const { kind, prompt, schema, context } = request;
+  return {
+    ...rest,
+    workflowId,
+    step,
+    kind,
+    prompt,
+    ...(schema ? { schema: { ...schema } } : {}),
+    ...(context === undefined ? {} : { context }),
+    ...(rest.state === 'answered' ? { value } : {}),
+    answerAt: `/api/agents/workflows/${workflowId}/inputs/${encodeURIComponent(step)}`,
+  };
+}
