@@ -122,12 +122,15 @@ function machine(): Record<string, unknown> {
   };
 }
 
+/** A figure with its unit: rates are whole, anything else is small. */
+const figure = (value: number, unit = '/s'): string => (unit === '/s' ? whole(value) : value.toFixed(2)) + unit;
+
 function print(scenario: Scenario, figures: readonly Figure[], against: Record<string, number>): void {
   console.log(`\n${scenario.name}: ${scenario.about}`);
   for (const { subject, role, perSecond } of figures) {
-    const ratio = role === 'ours' ? '' : `  ours / this = ${against[subject]}`;
+    const ratio = role === 'ours' || scenario.unit ? '' : `  ours / this = ${against[subject]}`;
     console.log(
-      `  ${role.padEnd(5)} ${subject.padEnd(36)} ${whole(perSecond.median).padStart(12)}/s  (${whole(perSecond.min)} to ${whole(perSecond.max)})${ratio}`,
+      `  ${role.padEnd(5)} ${subject.padEnd(36)} ${figure(perSecond.median, scenario.unit).padStart(14)}  (${figure(perSecond.min, scenario.unit)} to ${figure(perSecond.max, scenario.unit)})${ratio}`,
     );
   }
 }
@@ -156,12 +159,13 @@ async function main(): Promise<number> {
   for (const name of names) {
     const scenario = await loadScenario(name);
     const figures = await measure(scenario, rounds);
-    const against = ratios(figures);
+    const against = scenario.unit ? {} : ratios(figures);
     print(scenario, figures, against);
     missed.push(...missedFloors(scenario, against));
     const report = {
       scenario: name,
       about: scenario.about,
+      ...(scenario.unit ? { unit: scenario.unit } : {}),
       at: new Date().toISOString(),
       rounds,
       machine: machine(),

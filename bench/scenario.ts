@@ -23,6 +23,8 @@ export interface Scenario {
   /** One line: what is counted, in which unit. */
   readonly about: string;
   readonly subjects: readonly Subject[];
+  /** What count per second is, when it is no rate. Default `/s`. Then no ratios are drawn. */
+  readonly unit?: string;
   /** Floors of `ours / subject`, by subject name; the gate fails below them. */
   readonly floors?: Readonly<Record<string, number>>;
 }

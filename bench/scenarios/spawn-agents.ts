@@ -4,7 +4,7 @@ import { createActor, createMachine } from 'xstate';
 import { createTroupe } from '../../runtime/index.ts';
 import type { Scenario, Subject } from '../scenario.ts';
 
-const COUNT = 5_000;
+const COUNT = 10_000;
 
 const troupeAgents: Subject = {
   name: 'troupe agents, durable, on 2 threads',
