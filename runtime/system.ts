@@ -193,6 +193,7 @@ class NodeSystem implements TroupeRuntime {
       feed,
       ambient,
       config: { ...config, pulsed: true },
+      resolve: (wish, tenant) => resolver.resolve(wish, tenant),
       onScheduled: (inMs) => this.#sweeper.soon('promote', inMs),
     });
     const resolver = createCapabilityResolver({ workforce: this.#workforce, agents: store.agents, manifest, clock });

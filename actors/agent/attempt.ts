@@ -19,19 +19,23 @@ export async function runAttempt(
 ): Promise<TaskOutcome> {
   const startedAt = core.cell.nowMs();
   const runMs = (): number => Math.max(0, core.cell.nowMs() - startedAt);
+  const ctx = new AttemptContext(core, task, signal);
   try {
-    const result = await handle(core, capability, task, signal);
+    const result = await handle(ctx, core, capability, task, signal);
     if (signal.aborted) return aborted(signal, runMs());
+    if (ctx.handedTo) return { ...ctx.handedTo, runMs: runMs() };
     const snapshot = core.dirty ? { snapshot: core.snapshot() } : {};
     core.dirty = false;
     return { type: 'completed', result, ...snapshot, runMs: runMs() };
   } catch (error) {
     if (signal.aborted) return aborted(signal, runMs());
+    if (ctx.handedTo) return { ...ctx.handedTo, runMs: runMs() };
     return { type: 'failed', error: failureOf(error), runMs: runMs() };
   }
 }
 
 async function handle(
+  ctx: AttemptContext,
   core: AgentCore,
   capability: Capability,
   task: TaskAssignment,
@@ -42,8 +46,8 @@ async function handle(
   if (!input.ok) throw input.error;
   // Last moment before the handler: one that only listens for `abort` would never hear of an earlier one.
   signal.throwIfAborted();
-  const ctx = new AttemptContext(core, task, signal);
   const result = await core.cell.attribute(() => capability.handle(input.value, ctx));
+  if (ctx.handedTo) return undefined;
   const output = await validateAsync(capability.output, result, 'invalid_output', 'result');
   if (!output.ok) throw output.error;
   return output.value;

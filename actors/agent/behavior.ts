@@ -288,6 +288,7 @@ export class AgentBehavior implements CellBehavior {
         break;
       case 'lost':
       case 'released':
+      case 'handed_off':
         break;
       default:
         assertNever(outcome);

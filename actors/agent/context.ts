@@ -111,4 +111,12 @@ export interface TaskContext<State = unknown, Config = unknown> extends AgentCon
   readonly traceparent: string | undefined;
   /** Shows how far this attempt is; the latest wins. Lost when the node dies. */
   progress(progress: unknown): void;
+  /**
+   * Ends this attempt by giving the task to another agent (id or name in the tenant), or to whoever offers a capability: it goes
+   * back to the queue under its id, in its workflow's step, with `input` or as it was, and the attempt is not charged. Does not
+   * return: it throws what the runtime knows, and a handler that catches that has handed over all the same. At most 10 times a
+   * task, then it fails with `handoff_limit`; an addressee nobody knows fails it with `actor_not_found` or `unknown_capability`.
+   * This is what other frameworks call a swarm of agents that hand off; here it works inside every pattern.
+   */
+  handoff(to: string | { readonly capability: string }, input?: unknown, reason?: string): never;
 }

@@ -4,7 +4,7 @@ import type { CellContext } from '../../runtime/contracts/actor.ts';
 import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
 import { RuntimeError, toWireError } from '../../runtime/contracts/errors.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
-import type { TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
+import type { HandoffOutcome, TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
 import type { CellRequest } from '../../runtime/contracts/wire.ts';
 import type {
   AgentContext,
@@ -337,6 +337,19 @@ export class AttemptContext extends CoreContext implements TaskContext {
   }
   get traceparent(): string | undefined {
     return this.#task.traceparent;
+  }
+
+  /** Where its handler has given it, if it has. */
+  handedTo: Omit<HandoffOutcome, 'runMs'> | undefined;
+
+  handoff(to: string | { readonly capability: string }, input?: unknown, reason?: string): never {
+    this.handedTo ??= {
+      type: 'handed_off',
+      to: typeof to === 'string' ? { agent: to } : { capability: to.capability },
+      ...(input === undefined ? {} : { input: { value: input } }),
+      ...(reason === undefined ? {} : { reason }),
+    };
+    throw new RuntimeError('handler_failed', 'the handler has handed its task on');
   }
 
   progress(progress: unknown): void {

@@ -31,7 +31,8 @@ export class ExecutionMetrics {
       return;
     }
     const figures = this.#figuresOf(capability);
-    if (outcome.type === 'completed') {
+    // The part of a task that was this agent's is done when it hands the task on.
+    if (outcome.type === 'completed' || outcome.type === 'handed_off') {
       this.#completed++;
       figures.completed++;
     } else {

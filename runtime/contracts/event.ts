@@ -7,6 +7,7 @@ export const EVENT_TYPES = [
   'task.started',
   'task.progress',
   'task.retrying',
+  'task.handed_off',
   'task.completed',
   'task.failed',
   'task.dead',

@@ -89,8 +89,8 @@ export const attemptSchema = z
     thread: z.number().int().nullable(),
     startedAt: z.string(),
     endedAt: z.string().nullable(),
-    /** `running` while open; `lost`: its node, thread or agent died under it. */
-    outcome: z.enum(['running', 'completed', 'failed', 'timed_out', 'cancelled', 'lost', 'released']),
+    /** `running` while open; `lost`: its node, thread or agent died under it; `handed_off`: its handler gave the task to another. */
+    outcome: z.enum(['running', 'completed', 'failed', 'timed_out', 'cancelled', 'lost', 'released', 'handed_off']),
     error: wireErrorSchema.nullable(),
   })
   .meta({ id: 'Attempt' });
@@ -161,6 +161,23 @@ export interface TaskAssignment {
   readonly traceparent?: string;
 }
 
+/** Its handler gave the task to an agent (id or name, same tenant) or to whoever has a capability, with a new input or its own. */
+export interface HandoffOutcome {
+  readonly type: 'handed_off';
+  readonly to: { readonly agent: string } | { readonly capability: string };
+  readonly input?: { readonly value: unknown };
+  readonly reason?: string;
+  readonly runMs: number;
+}
+
+/** Where a task handed on goes: one agent, or a capability (`agentId` null). */
+export interface HandoffTarget {
+  readonly capability: string;
+  readonly version: number;
+  readonly queue: Queue;
+  readonly agentId: AgentId | null;
+}
+
 /** How one attempt ended, as the thread (or the pool, when the thread died) reports it. */
 export type TaskOutcome =
   | { readonly type: 'completed'; readonly result: unknown; readonly snapshot?: unknown; readonly runMs: number }
@@ -169,6 +186,7 @@ export type TaskOutcome =
   | { readonly type: 'cancelled'; readonly runMs: number }
   /** The agent or its thread died. `culprit`: surely because of this task (poison counts). */
   | { readonly type: 'lost'; readonly error: WireError; readonly culprit: boolean; readonly runMs: number }
+  | HandoffOutcome
   /** Never started: the agent was gone, paused or full. The attempt is not charged. */
   | { readonly type: 'released'; readonly reason: string };
 
@@ -199,7 +217,14 @@ export type TaskSettlement =
   | { readonly type: 'completed'; readonly result: unknown }
   | { readonly type: 'failed' | 'dead' | 'timed_out' | 'cancelled'; readonly error: WireError }
   /** Back to the queue after `delayMs`. `charge: false` gives the attempt back. */
-  | { readonly type: 'retry'; readonly delayMs: number; readonly error: WireError | null; readonly charge: boolean };
+  | { readonly type: 'retry'; readonly delayMs: number; readonly error: WireError | null; readonly charge: boolean }
+  /** Queued for somebody else at once, the attempt given back. Without `input` the task keeps its own. */
+  | {
+      readonly type: 'handed_off';
+      readonly target: HandoffTarget;
+      readonly input?: { readonly value: unknown };
+      readonly reason?: string;
+    };
 
 export interface SettleTask {
   readonly taskId: TaskId;
@@ -207,7 +232,7 @@ export interface SettleTask {
   readonly attempt: number;
   readonly settlement: TaskSettlement;
   /** What the attempt's history row says. */
-  readonly outcome: 'completed' | 'failed' | 'timed_out' | 'cancelled' | 'lost' | 'released';
+  readonly outcome: 'completed' | 'failed' | 'timed_out' | 'cancelled' | 'lost' | 'released' | 'handed_off';
   readonly crashed: boolean;
   readonly agentId: AgentId | null;
   readonly thread: number | null;

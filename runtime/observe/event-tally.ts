@@ -69,6 +69,7 @@ export class EventTally {
         break;
       }
       case 'task.retrying':
+      case 'task.handed_off':
         this.#startedAt.take(stream);
         break;
       case 'task.completed':

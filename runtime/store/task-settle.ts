@@ -7,6 +7,7 @@ import type { Committed, Db, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { few, sql, withTypeIds } from './sql.ts';
+import { handOff, handoffData } from './task-handoff.ts';
 import { tally } from './task-tally.ts';
 
 /** The inbox row of a step's end; `s` carries the settled task. The event id makes it unique per end. */
@@ -78,6 +79,8 @@ function plan(op: SettleTask): {
         event: settlement.charge ? 'task.retrying' : null,
         data: { ...base, delayMs: settlement.delayMs, ...(settlement.error ? { error: settlement.error } : {}) },
       };
+    case 'handed_off':
+      return { state: 'queued', error: null, event: 'task.handed_off', data: handoffData(op, settlement) };
     case 'failed':
     case 'dead':
     case 'timed_out':
@@ -143,7 +146,10 @@ export function createSettle(db: Db, commit: GroupCommit, node: string): TaskSto
   return async (op) => {
     const key = `${op.taskId}/${op.fence}`;
     try {
-      const result = await commit.run(kind, op);
+      const { settlement } = op;
+      const result = await (settlement.type === 'handed_off'
+        ? handOff(db, node, op, settlement)
+        : commit.run(kind, op));
       if (result.outcome === 'committed' || !unknown.has(key)) {
         unknown.delete(key);
         return result;

@@ -10,11 +10,14 @@ import {
   type CancelEffect,
   type CancelReport,
   type ClaimedTask,
+  type HandoffOutcome,
   isTerminalTask,
   type SettleTask,
   type TaskOutcome,
   type TaskState,
 } from '../contracts/task.ts';
+import type { CapabilityResolver } from './capability-resolver.ts';
+import { judgeHandoff } from './handoff.ts';
 import { settledWithin } from './pause.ts';
 import { judgeAttempt, releasedAfter, runsIsolated, type Verdict } from './retry-policy.ts';
 import { settleUntilKnown } from './settler.ts';
@@ -29,6 +32,8 @@ export interface AttemptsParts {
   readonly feed: EventFeed;
   readonly ambient: Ambient;
   readonly config: { readonly graceMs: number; readonly poisonAfter: number };
+  /** Finds whom a handler hands its task to. */
+  readonly resolve: CapabilityResolver['resolve'];
   /** A task will be due in this long. */
   readonly onScheduled?: (inMs: number) => void;
   /** A task went back into this queue and may start at once. */
@@ -222,10 +227,10 @@ export class Attempts {
 
   async #settle(entry: Entry, outcome: RanTask): Promise<void> {
     const { task, slot } = entry;
-    const { ambient, config } = this.#parts;
-    const verdict = givenBack(entry, outcome)
-      ? this.#releasedVerdict()
-      : judgeAttempt(task, outcome, { random: ambient.random, poisonAfter: config.poisonAfter });
+    let verdict: Verdict;
+    if (givenBack(entry, outcome)) verdict = this.#releasedVerdict();
+    else if (outcome.type === 'handed_off') verdict = await this.#judgeHandoff(task, outcome);
+    else verdict = this.#judge(task, outcome);
     const snapshot = outcome.type === 'completed' && slot.epoch !== undefined ? outcome.snapshot : undefined;
     await this.#write(task, verdict, {
       agentId: slot.agentId,
@@ -235,6 +240,22 @@ export class Attempts {
         ? {}
         : { agentSnapshot: { id: slot.agentId, epoch: slot.epoch, snapshot } }),
     });
+  }
+
+  async #judgeHandoff(task: ClaimedTask, outcome: HandoffOutcome): Promise<Verdict> {
+    const { store, resolve } = this.#parts;
+    try {
+      return await judgeHandoff({ store, resolve }, task, outcome);
+    } catch (thrown) {
+      // Nobody could say where it goes (the store was away): the handler decides again.
+      const error = { ...toWireError(thrown), retryable: true };
+      return this.#judge(task, { type: 'failed', error, runMs: outcome.runMs });
+    }
+  }
+
+  #judge(task: ClaimedTask, outcome: Exclude<TaskOutcome, HandoffOutcome>): Verdict {
+    const { ambient, config } = this.#parts;
+    return judgeAttempt(task, outcome, { random: ambient.random, poisonAfter: config.poisonAfter });
   }
 
   async #write(
@@ -270,6 +291,9 @@ export class Attempts {
     if (isTerminalTask(state)) {
       bus.publish({ type: 'task-ended', taskId: task.taskId });
       if (task.workflowId) bus.publish({ type: 'workflow', workflowId: task.workflowId });
+    } else if (settlement.type === 'handed_off') {
+      onQueued(settlement.target.queue);
+      bus.publish({ type: 'queue', queue: settlement.target.queue });
     } else if (settlement.type === 'retry') {
       if (settlement.delayMs > 0) onScheduled?.(settlement.delayMs);
       else {

@@ -3,11 +3,13 @@
 // The life of one attempt is in attempts.ts, the choice of queues in claimer.ts; agents belong to the workforce.
 
 import type { Queue } from '../contracts/agent.ts';
+import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
 import type { EventStore, TaskStore } from '../contracts/store.ts';
 import type { CancelEffect, ClaimedTask } from '../contracts/task.ts';
 import { type AttemptCounters, Attempts, type RunningTask } from './attempts.ts';
+import type { CapabilityResolver } from './capability-resolver.ts';
 import { Claimer } from './claimer.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { settledWithin } from './pause.ts';
@@ -34,6 +36,8 @@ export interface DispatcherParts {
   readonly feed: EventFeed;
   readonly ambient: Ambient;
   readonly config: DispatcherConfig;
+  /** Finds whom a handler hands its task to. Without it a handoff fails the attempt. */
+  readonly resolve?: CapabilityResolver['resolve'];
   /** A task will be due in this long: the sweeper promotes it then. */
   readonly onScheduled?: (inMs: number) => void;
 }
@@ -54,6 +58,8 @@ export class Dispatcher {
     this.#parts = parts;
     this.#attempts = new Attempts({
       ...parts,
+      resolve:
+        parts.resolve ?? (() => Promise.reject(new RuntimeError('unknown_capability', 'nobody takes handoffs here'))),
       onQueued: (queue) => this.hint(queue),
       onFreed: () => this.#claimer.wake(),
     });

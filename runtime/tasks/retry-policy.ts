@@ -5,6 +5,7 @@ import { assertNever, type WireError, wireError } from '../contracts/errors.ts';
 import type { Random } from '../contracts/ports.ts';
 import {
   type ClaimedTask,
+  type HandoffOutcome,
   ISOLATION_FULL,
   type ResolvedRetry,
   type SettleTask,
@@ -48,8 +49,12 @@ const MAX_DOUBLINGS = 30;
  */
 export const runsIsolated = ({ crashCount }: Pick<ClaimedTask, 'crashCount'>): boolean => crashCount >= ISOLATE_AFTER;
 
-/** Decides what becomes of a task after one attempt. */
-export function judgeAttempt(task: JudgedTask, outcome: TaskOutcome, options: RetryPolicyOptions): Verdict {
+/** Decides what becomes of a task after one attempt; one that ended in a handoff is judged in handoff.ts. */
+export function judgeAttempt(
+  task: JudgedTask,
+  outcome: Exclude<TaskOutcome, HandoffOutcome>,
+  options: RetryPolicyOptions,
+): Verdict {
   switch (outcome.type) {
     case 'completed':
       return { outcome: 'completed', crashed: false, settlement: { type: 'completed', result: outcome.result } };

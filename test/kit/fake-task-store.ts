@@ -18,7 +18,7 @@ import {
 } from '../../runtime/contracts/task.ts';
 
 export interface FakeRow {
-  readonly task: NewTask;
+  task: NewTask;
   state: TaskState;
   fence: number;
   attempt: number;
@@ -129,6 +129,20 @@ export class FakeTaskStore implements TaskStore {
         row.dueMs = this.#clock.monotonicMs() + settlement.delayMs;
         row.state = settlement.delayMs > 0 ? 'scheduled' : 'queued';
         return { outcome: 'committed' as const, state: row.state, events: [this.#event(row, 'task.retrying')] };
+      }
+      if (settlement.type === 'handed_off') {
+        const { target, input } = settlement;
+        const { agentId: _before, ...rest } = row.task;
+        const to = { capability: target.capability, version: target.version, queue: target.queue };
+        row.task = {
+          ...rest,
+          ...to,
+          ...(target.agentId ? { agentId: target.agentId } : {}),
+          ...(input ? { input: input.value } : {}),
+        };
+        row.attempt -= 1;
+        row.state = 'queued';
+        return { outcome: 'committed' as const, state: row.state, events: [this.#event(row, 'task.handed_off')] };
       }
       row.state = settlement.type;
       if (settlement.type === 'completed') row.result = settlement.result;

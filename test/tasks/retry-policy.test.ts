@@ -1,29 +1,30 @@
 import { describe, expect, test } from 'vitest';
 import { wireError } from '../../runtime/contracts/errors.ts';
-import { retrySchema, type TaskOutcome } from '../../runtime/contracts/task.ts';
+import { type HandoffOutcome, retrySchema, type TaskOutcome } from '../../runtime/contracts/task.ts';
 import { backoffMs, type JudgedTask, judgeAttempt } from '../../runtime/tasks/retry-policy.ts';
+
+type Judged = Exclude<TaskOutcome, HandoffOutcome>;
 
 const failure = wireError('handler_failed', 'no luck');
 const retryable = { ...failure, retryable: true };
-const failed = (error = retryable): TaskOutcome => ({ type: 'failed', error, runMs: 5 });
-const lost = (culprit: boolean): TaskOutcome => ({
+const failed = (error = retryable): Judged => ({ type: 'failed', error, runMs: 5 });
+const lost = (culprit: boolean): Judged => ({
   type: 'lost',
   error: wireError('thread_lost', 'the thread died'),
   culprit,
   runMs: 5,
 });
-const timedOut: TaskOutcome = { type: 'timed_out', runMs: 100 };
+const timedOut = { type: 'timed_out', runMs: 100 } as const;
 
 function task(change: Partial<JudgedTask> & { onTimeout?: boolean; nonRetryable?: string[] } = {}): JudgedTask {
   const { onTimeout = false, nonRetryable = [], ...rest } = change;
   const retry = retrySchema.parse({ backoffMs: 100, maxBackoffMs: 1_000, jitter: 'none', onTimeout, nonRetryable });
   return { attempt: 1, maxAttempts: 3, retry, crashCount: 0, timeoutMs: 100, ...rest };
 }
-const judge = (of: JudgedTask, outcome: TaskOutcome) =>
-  judgeAttempt(of, outcome, { random: () => 0.5, poisonAfter: 3 });
+const judge = (of: JudgedTask, outcome: Judged) => judgeAttempt(of, outcome, { random: () => 0.5, poisonAfter: 3 });
 
 describe('the verdict on an attempt', () => {
-  test.each<[string, JudgedTask, TaskOutcome, object]>([
+  test.each<[string, JudgedTask, Judged, object]>([
     [
       'a success completes',
       task(),
