@@ -6,6 +6,9 @@ import type { Entry } from './auction-state.ts';
 
 type BidEvent = Extract<CoordinationEvent, { type: 'bid' }>;
 
+/** How the border says that an answer is no bid. */
+const MALFORMED = ['invalid_output', 'invalid_input'];
+
 /** What an answer to an open call is. An agent whose bid function failed has refused; one that could not be reached is silent. */
 export function readBid({ bid, error }: BidEvent): Pick<Entry, 'bid' | 'outcome' | 'reason'> {
   if (bid !== null) {
@@ -13,7 +16,8 @@ export function readBid({ bid, error }: BidEvent): Pick<Entry, 'bid' | 'outcome'
     return isValid(bid) ? { bid: kept, outcome: 'bid' } : { bid: kept, outcome: 'invalid' };
   }
   const reason = error === undefined ? {} : { reason: error.code };
-  const outcome = error?.code === 'ask_timeout' ? 'silent' : error?.code === 'invalid_output' ? 'invalid' : 'refused';
+  const outcome =
+    error?.code === 'ask_timeout' ? 'silent' : MALFORMED.includes(error?.code ?? '') ? 'invalid' : 'refused';
   return { bid: null, outcome, ...reason };
 }
 

@@ -19,10 +19,13 @@ export function openLot(draft: Draft, at: number): void {
   draft.commands.push({ type: 'find', key, capability: capabilityOf(draft, at) });
 }
 
-/** A widened call is for any version of the capability. */
+/** Without its version: then the highest that has an agent is meant. */
+const nameOf = (capability: string): string => capability.replace(/@.*$/, '');
+
+/** A widened call no longer insists on the version. */
 function capabilityOf({ workflow, state }: Draft, at: number): string {
   const { capability } = taskAt(workflow, at);
-  return lotAt(state, at).widened > 0 ? capability.replace(/@.*$/, '') : capability;
+  return lotAt(state, at).widened > 0 ? nameOf(capability) : capability;
 }
 
 /** cfp: to every agent that offers the capability and has not failed the task, with the time to answer. */
@@ -51,7 +54,8 @@ export function callBidders(draft: Draft, at: number, found: readonly Candidate[
     chosen: `${id}: ${called.length} of ${found.length} agents`,
     candidates: called.slice(0, MAX_CANDIDATES).map(({ agentId, load }) => ({ id: agentId, note: `load ${load}` })),
   });
-  const capability = capabilityOf(draft, at);
+  // who is called offers this version already; a bidder knows its capabilities by name
+  const capability = nameOf(capabilityOf(draft, at));
   commands.push({ type: 'call', step: callStep(id), round, capability, input: plain, replyByMs, agents });
   commands.push({ type: 'timer', key: roundKey(id, round), afterMs: replyByMs });
 }
