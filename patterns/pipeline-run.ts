@@ -88,11 +88,9 @@ function ended(draft: Draft, finish: PipelineFinish): Verdict<PipelineState> {
 
 /** Fills the stages from the last to the first, so that room made behind is used before it, then asks whether it is over. */
 function goOn(draft: Draft): Verdict<PipelineState> {
-  for (let stage = draft.plan.stages.length - 1; stage >= 0; stage--) {
-    fill(draft, stage);
-    const finish = tooMany(draft);
-    if (finish) return ended(draft, finish);
-  }
+  for (let stage = draft.plan.stages.length - 1; stage >= 0 && !tooMany(draft); stage--) fill(draft, stage);
+  const failure = tooMany(draft);
+  if (failure) return ended(draft, failure);
   const { workflow, state, commands, decisions } = draft;
   if (!state.open && state.completed + state.failed === itemCount(workflow, state)) return ended(draft, through(draft));
   return { state, commands, decisions };
