@@ -22,6 +22,9 @@ export type CoordinationEvent =
       readonly agentId: string | null;
       readonly attempts: number;
       readonly startedAtMs: number | null;
+      /** When its row was made, and when a handler took it for the last time; absent: not known. */
+      readonly createdAtMs?: number;
+      readonly lastStartedAtMs?: number | null;
       /** What the step used, as its agent reported it; absent: nothing was reported. */
       readonly usage?: Usage;
     } & StepRef)
@@ -34,6 +37,8 @@ export type CoordinationEvent =
       readonly agentId: string | null;
       readonly attempts: number;
       readonly startedAtMs: number | null;
+      readonly createdAtMs?: number;
+      readonly lastStartedAtMs?: number | null;
       readonly usage?: Usage;
     } & StepRef)
   | { readonly type: 'timer'; readonly atMs: number; readonly key: string }

@@ -16,7 +16,9 @@ export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (w
     THEN jsonb_build_object('type', 'step.completed', 'output', s.result)
     ELSE jsonb_build_object('type', 'step.failed', 'state', s.state, 'error', s.error) END
     || jsonb_build_object('atMs', floor(extract(epoch FROM s.at) * 1000)::bigint, 'step', s.step_key, 'round', s.round, 'taskId', s.id,
-      'agentId', s.agent_id, 'attempts', s.attempts, 'startedAtMs', floor(extract(epoch FROM s.started_at) * 1000)::bigint)
+      'agentId', s.agent_id, 'attempts', s.attempts, 'startedAtMs', floor(extract(epoch FROM s.started_at) * 1000)::bigint,
+      'createdAtMs', floor(extract(epoch FROM s.created_at) * 1000)::bigint,
+      'lastStartedAtMs', floor(extract(epoch FROM s.claimed_at) * 1000)::bigint)
   FROM ${source} s WHERE s.workflow_id IS NOT NULL AND s.state IN ('completed', 'failed', 'dead', 'cancelled', 'timed_out')
   ON CONFLICT DO NOTHING`;
 
@@ -37,7 +39,7 @@ ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     ended_at = CASE WHEN r.delay_ms IS NULL THEN r.at END,
     event_seq = t.event_seq + (r.event IS NOT NULL)::int
   FROM r, me WHERE t.id = r.id AND t.fence = r.fence AND t.owner_node IS NOT DISTINCT FROM me.id
-  RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.claimed_at, t.started_at, t.attempt AS attempts),
+  RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.created_at, t.claimed_at, t.started_at, t.attempt AS attempts),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, error, run_ms)
   SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)

@@ -10,7 +10,7 @@ import { analyse } from './analytics.ts';
 import type { Definition, Strategies } from './definition.ts';
 import type { CapabilityPort } from './ports.ts';
 import { stepKey } from './run-ids.ts';
-import { type InFlight, newMemory, type RunMemory, remember } from './run-memory.ts';
+import { type InFlight, newMemory, type RunMemory, remember, timesOf } from './run-memory.ts';
 import { askRow, childRow, type StartedRow, type StepRow, taskRow } from './step-rows.ts';
 import { inputTimer } from './turn.ts';
 
@@ -212,7 +212,7 @@ export class Coordinator {
               output: end.output ?? null,
               ...(end.error ? { error: end.error } : {}),
               ...(Object.keys(memory.used).length > 0 ? { usage: { ...memory.used } } : {}),
-              metrics: analyse(views, { startedAtMs: memory.startedAtMs, endedAtMs, timings: memory.timings }),
+              metrics: analyse(views, timesOf(memory, endedAtMs)),
             },
           }
         : {}),

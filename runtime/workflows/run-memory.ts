@@ -3,10 +3,10 @@
 
 import type { CoordinationCommand, CoordinationEvent, Decision } from '../contracts/coordination.ts';
 import type { TaskId, WorkflowId } from '../contracts/ids.ts';
-import type { StepTiming } from './analytics.ts';
+import type { RunTimes, StepTiming } from './analytics.ts';
 import type { Amounts } from './budget.ts';
 import type { Definition } from './definition.ts';
-import { Turn } from './turn.ts';
+import { BUDGET_STEP, Turn } from './turn.ts';
 
 /** A round that has started and not ended. */
 export interface InFlight {
@@ -17,6 +17,8 @@ export interface InFlight {
   /** Of the task; of a run or a question the id it would have as a task. */
   readonly taskId: TaskId;
   readonly scheduledAtMs: number;
+  /** When the strategy asked for it, if it had to wait. */
+  readonly dueAtMs?: number;
   readonly reserved?: Amounts;
 }
 
@@ -25,7 +27,9 @@ export type OpenCall = Extract<CoordinationCommand, { type: 'call' }> & {
   readonly answered: readonly string[];
 };
 
-export type Waiting = Extract<CoordinationCommand, { type: 'schedule' | 'spawn' | 'await' | 'find' | 'call' }>;
+export type Waiting = Extract<CoordinationCommand, { type: 'schedule' | 'spawn' | 'await' | 'find' | 'call' }> & {
+  readonly dueAtMs?: number;
+};
 
 type Outcome = Extract<CoordinationEvent, { type: 'step.completed' | 'step.failed' }>;
 
@@ -52,6 +56,10 @@ export interface RunMemory {
   /** `winding`: nothing new starts, the run ends when nothing is in flight. `asking`: a person decides on more. */
   readonly budget: 'open' | 'winding' | 'asking';
   readonly asks: number;
+  readonly pauses?: readonly { readonly fromMs: number; readonly toMs: number | null }[];
+  /** Rounds started, and calls for bids by addressee. */
+  readonly dispatched?: number;
+  readonly called?: number;
 }
 
 export interface Remembered {
@@ -80,6 +88,16 @@ export function remember(
   else turn.take(event);
   return turn.result();
 }
+
+/** What its metrics are made of. */
+export const timesOf = (memory: RunMemory, endedAtMs: number): RunTimes => ({
+  startedAtMs: memory.startedAtMs,
+  endedAtMs,
+  timings: memory.timings,
+  pauses: memory.pauses ?? [],
+  budgetStep: BUDGET_STEP,
+  messages: { events: memory.events, dispatched: memory.dispatched ?? 0, calls: memory.called ?? 0 },
+});
 
 /** Before the first event. */
 export function newMemory(startedAtMs: number): RunMemory {

@@ -5,6 +5,7 @@ import type { CoordinationCommand, CoordinationEvent, Decision, Verdict } from '
 import { type WireError, wireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Budget, Usage } from '../contracts/workflow.ts';
+import type { StepTiming } from './analytics.ts';
 import { type Amounts, amountsOf, limitsOf, overdrawn, plus, type Reservation, reserve } from './budget.ts';
 import type { Definition } from './definition.ts';
 import { taskIdOf } from './run-ids.ts';
@@ -58,11 +59,13 @@ export class Turn {
   take(event: CoordinationEvent): void {
     switch (event.type) {
       case 'pause':
+        if (!this.#memory.paused)
+          this.#change({ pauses: [...(this.#memory.pauses ?? []), { fromMs: this.#atMs, toMs: null }] });
         this.#change({ paused: true });
         return;
       case 'resume':
         if (!this.#memory.paused) return;
-        this.#change({ paused: false });
+        this.#change({ paused: false, pauses: this.#pausesUntilNow() });
         this.#release();
         return;
       case 'timer':
@@ -113,6 +116,10 @@ export class Turn {
     return copy;
   }
 
+  #pausesUntilNow(): NonNullable<RunMemory['pauses']> {
+    return (this.#memory.pauses ?? []).map((pause) => (pause.toMs === null ? { ...pause, toMs: this.#atMs } : pause));
+  }
+
   // ---- the strategy ----------------------------------------------------------------------------------------------------
 
   #deliver(event: CoordinationEvent): void {
@@ -135,7 +142,10 @@ export class Turn {
       case 'await':
       case 'find':
       case 'call':
-        this.#own('held').push(command);
+        // Only where something can keep it back, the time it was due is of interest.
+        this.#own('held').push(
+          this.#memory.paused || this.#definition.spec.budget ? { ...command, dueAtMs: this.#atMs } : command,
+        );
         return;
       case 'close':
         this.#change({ calls: this.#memory.calls.filter((call) => !same(call, command)) });
@@ -177,8 +187,9 @@ export class Turn {
   #release(): void {
     const { spec } = this.#definition;
     while (!this.#memory.paused && this.#memory.budget === 'open' && !this.#memory.ended) {
-      const next = this.#memory.held[0];
-      if (!next) return;
+      const first = this.#memory.held[0];
+      if (!first) return;
+      const { dueAtMs, ...next } = first;
       if (next.type === 'find' || next.type === 'call') {
         this.#own('held').shift();
         this.#consult(next);
@@ -195,11 +206,11 @@ export class Turn {
         return;
       }
       this.#own('held').shift();
-      this.#launch(command, answer.amounts);
+      this.#launch(command, answer.amounts, dueAtMs);
     }
   }
 
-  #launch(command: Start, reserved: Amounts): void {
+  #launch(command: Start, reserved: Amounts, dueAtMs: number = this.#atMs): void {
     const { step, round } = command;
     const one: InFlight = {
       step,
@@ -207,9 +218,11 @@ export class Turn {
       kind: command.type === 'schedule' ? 'task' : command.type === 'spawn' ? 'run' : 'input',
       taskId: taskIdOf(this.#workflowId, step, round, this.#atMs),
       scheduledAtMs: this.#atMs,
+      ...(dueAtMs < this.#atMs ? { dueAtMs } : {}),
       ...(Object.keys(reserved).length > 0 ? { reserved } : {}),
     };
     this.#own('inFlight').push(one);
+    this.#change({ dispatched: (this.#memory.dispatched ?? 0) + 1 });
     // A run inside may use what was reserved for it, and no more.
     this.#commands.push(command.type === 'spawn' ? { ...command, reserve: usageOf(reserved) } : command);
   }
@@ -218,7 +231,10 @@ export class Turn {
     if (command.type === 'find') {
       const { key, capability } = command;
       this.#change({ finds: [...this.#memory.finds, { key, capability }] });
-    } else this.#change({ calls: [...this.#memory.calls, { ...command, answered: [] }] });
+    } else {
+      const called = (this.#memory.called ?? 0) + command.agents.length;
+      this.#change({ calls: [...this.#memory.calls, { ...command, answered: [] }], called });
+    }
     this.#commands.push(command);
   }
 
@@ -247,17 +263,13 @@ export class Turn {
   }
 
   #settle(one: InFlight, event: Outcome): void {
-    const { step, round, scheduledAtMs } = one;
     const calls = one.kind === 'task' ? 1 : 0;
     this.#change({
       inFlight: this.#memory.inFlight.filter((round_) => round_ !== one),
-      timings: [
-        ...this.#memory.timings,
-        { step, round, scheduledAtMs, startedAtMs: event.startedAtMs, endedAtMs: event.atMs },
-      ],
+      timings: [...this.#memory.timings, timingOf(one, event)],
       used: plus(plus(this.#memory.used, { calls }), amountsOf(event.usage)),
     });
-    if (step === BUDGET_STEP) this.#answered(event);
+    if (one.step === BUDGET_STEP) this.#answered(event);
     else this.#deliver(event);
     if (this.#memory.ended) return;
     const { budget } = this.#definition.spec;
@@ -363,6 +375,21 @@ export class Turn {
     const wallMs = this.#definition.spec.budget?.wallMs;
     if (wallMs !== undefined) this.#commands.push({ type: 'timer', key: WALL, afterMs: wallMs });
   }
+}
+
+function timingOf({ step, round, kind, dueAtMs, scheduledAtMs }: InFlight, event: Outcome): StepTiming {
+  const { startedAtMs, createdAtMs, lastStartedAtMs, attempts, atMs } = event;
+  return {
+    step,
+    round,
+    ...(kind === 'task' ? {} : { kind }),
+    ...(dueAtMs === undefined ? {} : { dueAtMs }),
+    scheduledAtMs,
+    ...(createdAtMs === undefined ? {} : { createdAtMs }),
+    startedAtMs,
+    ...(attempts > 1 && typeof lastStartedAtMs === 'number' ? { attempts, lastStartedAtMs } : {}),
+    endedAtMs: atMs,
+  };
 }
 
 const GRANT = {

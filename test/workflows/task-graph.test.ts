@@ -142,6 +142,14 @@ describe('the analytics of a run', () => {
       bottleneck: 'b',
       speedup: 1.55,
       overheadMs: 9,
+      amdahl: {
+        serialFraction: 0.573,
+        maxSpeedup: 1.746,
+        parallelism: 3,
+        maxSpeedupAtParallelism: 1.746,
+        leastSpeedupAtParallelism: 1.398,
+      },
+      waits: { queueMs: 8, coordinationMs: 0, humanMs: 0, pausedMs: 0, budgetMs: 0, retryMs: 0 },
     });
   });
 
