@@ -96,7 +96,12 @@ export async function createTroupe(options: TroupeOptions = {}): Promise<Troupe>
 function shippedRoots({ probe }: Config): readonly ModuleRoot[] {
   const withProbe = probe ?? process.env.NODE_ENV !== 'production';
   return [
-    ...['research/research-agent', 'analysis/analysis-agent', 'generation/generation-agent'].map((name) => ({
+    ...[
+      'research/research-agent',
+      'analysis/analysis-agent',
+      'generation/generation-agent',
+      'planning/planner-agent',
+    ].map((name) => ({
       at: shipped(name),
     })),
     { at: shipped('probe/probe'), dormant: !withProbe },
