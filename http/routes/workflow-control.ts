@@ -19,6 +19,7 @@ import { workflowId } from './workflows.ts';
 
 const NO_WORKFLOW = problem('There is no such workflow.');
 const WRONG_STATE = problem('Not possible in the state the workflow is in.');
+const keptSchema = z.object({ kept: z.literal(true) });
 const inputListSchema = z.object({ items: z.array(inputViewSchema) });
 const stateQuery = z.enum(['open', 'answered', 'closed']).optional();
 
@@ -83,10 +84,14 @@ export function workflowControlRoutes({ runtime: { workflows }, basePath }: Rout
       tag: 'workflows',
       summary: 'Tell the strategy of a run something',
       body: workflowSignalSchema,
-      responses: { 202: { description: 'Kept; the run takes it.' }, 404: NO_WORKFLOW, 409: WRONG_STATE },
+      responses: {
+        202: { description: 'Kept; the run takes it.', content: json(keptSchema) },
+        404: NO_WORKFLOW,
+        409: WRONG_STATE,
+      },
       async handle(request) {
         await workflows.signal(workflowId(request), defined(request.body), request.call);
-        return request.c.body(null, 202);
+        return request.c.json({ kept: true }, 202);
       },
     }),
     endpoint({
@@ -96,10 +101,14 @@ export function workflowControlRoutes({ runtime: { workflows }, basePath }: Rout
       tag: 'workflows',
       summary: 'More items for a pipeline whose source is open',
       body: appendItemsSchema,
-      responses: { 202: { description: 'Kept; the pipeline takes them.' }, 404: NO_WORKFLOW, 409: WRONG_STATE },
+      responses: {
+        202: { description: 'Kept; the pipeline takes them.', content: json(keptSchema) },
+        404: NO_WORKFLOW,
+        409: WRONG_STATE,
+      },
       async handle(request) {
         await workflows.append(workflowId(request), defined(request.body), request.call);
-        return request.c.body(null, 202);
+        return request.c.json({ kept: true }, 202);
       },
     }),
     endpoint({

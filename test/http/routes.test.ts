@@ -61,6 +61,15 @@ const on = (kind: 'agents' | 'tasks' | 'workflows', suffix = '', status = 200, c
   },
 });
 
+const running = (suffix: string, status: number, call: Call): Happy => ({
+  status,
+  async prepare(api) {
+    const id = await made(api, 'workflows');
+    await api(`POST /api/agents/workflows/${id}/start`);
+    return { path: `/api/agents/workflows/${id}${suffix}`, call };
+  },
+});
+
 const HAPPY: Record<string, Happy> = {
   'POST /api/agents/create': { status: 201, prepare: async () => newAgent({ name: 'sum-1' }) },
   'GET /api/agents/list': plain('/api/agents/list?type=probe&limit=10'),
@@ -98,6 +107,14 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/workflows/{id}': on('workflows'),
   'POST /api/agents/workflows/{id}/start': on('workflows', '/start', 202),
   'POST /api/agents/workflows/{id}/cancel': on('workflows', '/cancel', 202),
+  'POST /api/agents/workflows/{id}/pause': running('/pause', 200, {}),
+  'POST /api/agents/workflows/{id}/resume': running('/resume', 200, {}),
+  'POST /api/agents/workflows/{id}/fork': on('workflows', '/fork', 201, { body: { fromStep: 'a' } }),
+  'POST /api/agents/workflows/{id}/signals': running('/signals', 202, { body: { key: 'go', value: 1 } }),
+  'POST /api/agents/workflows/{id}/items': running('/items', 202, { body: { items: [1], end: true } }),
+  'GET /api/agents/workflows/{id}/inputs': on('workflows', '/inputs?state=open'),
+  'POST /api/agents/workflows/{id}/inputs/{step}': on('workflows', '/inputs/ask', 200, { body: { value: 3 } }),
+  'GET /api/agents/inputs': plain('/api/agents/inputs?limit=5'),
   'GET /api/agents/workflows/{id}/events': on('workflows', '/events'),
   'GET /api/agents/workflows/{id}/decisions': on('workflows', '/decisions'),
   'GET /api/agents/status': plain('/api/agents/status'),
@@ -122,6 +139,7 @@ function samplePath(route: string): string {
     .replace('tasks/{id}', 'tasks/tsk_01h455vb4pex5vsknk084sn02q')
     .replace('workflows/{id}', 'workflows/wfl_01h455vb4pex5vsknk084sn02q')
     .replace('{type}', 'sleeper')
+    .replace('{step}', 'ask')
     .replace('{id}', 'agt_01h455vb4pex5vsknk084sn02q');
 }
 const methodOf = (route: string): string => route.split(' ')[0] ?? 'GET';
