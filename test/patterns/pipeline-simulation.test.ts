@@ -10,6 +10,8 @@ import { seededRandom } from '../kit/coordination-simulator.ts';
 
 const SEEDS = Number(process.env.TROUPE_SIMULATIONS ?? 1_000);
 const BODIES = 50;
+/** A machine that does other things too. */
+const TIMEOUT_MS = 60_000 + SEEDS * 100;
 
 /** Of a body of its own: stages, items, failures allowed, whether its source is open. */
 function bodyOf(seed: number, open: boolean): CreateWorkflow {
@@ -124,15 +126,19 @@ it.each<[string, boolean, Interrupt[]]>([
       { after: 1_001, event: more(11, 2, true) },
     ],
   ],
-])(`pipelines%s keep their promises for ${SEEDS} seeds`, (_, open, interrupts) => {
-  const bodies = Array.from({ length: BODIES }, (_unused, at) => bodyOf(at + 1, open));
-  const report = strategyConformance(pipeline, { bodies, seeds: Math.ceil(SEEDS / BODIES), interrupts, inspect });
-  for (const kind of [
-    'completed:all_done',
-    'partial:all_done',
-    'failed:items_failed',
-    'cancelled:cancelled',
-    'failed:deadline',
-  ])
-    expect(report.ends[kind], `${kind} of ${JSON.stringify(report.ends)}`).toBeGreaterThan(5);
-});
+])(
+  `pipelines%s keep their promises for ${SEEDS} seeds`,
+  (_, open, interrupts) => {
+    const bodies = Array.from({ length: BODIES }, (_unused, at) => bodyOf(at + 1, open));
+    const report = strategyConformance(pipeline, { bodies, seeds: Math.ceil(SEEDS / BODIES), interrupts, inspect });
+    for (const kind of [
+      'completed:all_done',
+      'partial:all_done',
+      'failed:items_failed',
+      'cancelled:cancelled',
+      'failed:deadline',
+    ])
+      expect(report.ends[kind], `${kind} of ${JSON.stringify(report.ends)}`).toBeGreaterThan(5);
+  },
+  TIMEOUT_MS,
+);
