@@ -132,13 +132,16 @@ class Simulation<Options, State> {
     this.#endedAfter = this.#journal.length;
   }
 
-  #answer(state: State | undefined, event: CoordinationEvent): Verdict<State> {
+  #decide(state: State | undefined, event: CoordinationEvent): Verdict<State> {
     const { start, decide } = this.#strategy;
     promise(state !== undefined || event.type === 'started', 'the first event is the start');
-    const verdict =
-      state === undefined && event.type === 'started'
-        ? start.call(this.#strategy, this.#workflow, this.#options, event)
-        : decide.call(this.#strategy, this.#workflow, this.#options, state as State, event);
+    return state === undefined && event.type === 'started'
+      ? start.call(this.#strategy, this.#workflow, this.#options, event)
+      : decide.call(this.#strategy, this.#workflow, this.#options, state as State, event);
+  }
+
+  #answer(state: State | undefined, event: CoordinationEvent): Verdict<State> {
+    const verdict = this.#decide(state, event);
     sealed(verdict.state, 'the state');
     sealed(verdict.commands, 'the commands');
     for (const { kind, candidates = [] } of sealed(verdict.decisions, 'the decisions'))
@@ -196,7 +199,7 @@ class Simulation<Options, State> {
   #checkReplay(): void {
     let state: State | undefined;
     for (const [at, event] of (JSON.parse(JSON.stringify(this.#journal)) as CoordinationEvent[]).entries()) {
-      const verdict = this.#answer(state, sealed(event, 'the event'));
+      const verdict = this.#decide(state, event);
       const answer = canonicalJson([verdict.commands, verdict.decisions]);
       promise(answer === this.#answers[at], `a replay gives the same answers: event ${at} (${event.type}) did not`);
       state = verdict.state;
