@@ -9,8 +9,9 @@ import type { Advance, InboxEvent, Recorded } from '../contracts/store.ts';
 import { analyse } from './analytics.ts';
 import type { Definition, Strategies } from './definition.ts';
 import type { CapabilityPort } from './ports.ts';
+import { remember, timesOf } from './remember.ts';
 import { stepKey } from './run-ids.ts';
-import { type InFlight, newMemory, type RunMemory, remember, timesOf } from './run-memory.ts';
+import { type InFlight, newMemory, type RunMemory } from './run-memory.ts';
 import { askRow, childRow, type StartedRow, type StepRow, taskRow } from './step-rows.ts';
 import { inputTimer } from './turn.ts';
 
@@ -259,6 +260,14 @@ export class Coordinator {
     ];
     const shown = steps.slice(0, MAX_STEP_EVENTS).map((data) => event('workflow.step', data));
     if (steps.length > shown.length) shown.push(event('workflow.step', { more: steps.length - shown.length }));
+    const paused = batch.memory?.paused ?? false;
+    if (paused !== (this.#memory?.paused ?? false))
+      shown.push(event(paused ? 'workflow.paused' : 'workflow.resumed', {}));
+    for (const row of batch.rows.values()) {
+      if (row.type !== 'input') continue;
+      const { step, round, request } = row.ask;
+      shown.push(event('workflow.input', { step, round, kind: request.kind, prompt: request.prompt }));
+    }
     const { end } = batch;
     if (end) shown.push(event('workflow.ended', { status: end.status, stopReason: end.stopReason }));
     return shown;

@@ -5,8 +5,9 @@ import { RuntimeError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Recorded } from '../contracts/store.ts';
 import type { Definition } from './definition.ts';
+import { remember } from './remember.ts';
 import { stepKey } from './run-ids.ts';
-import { type RunMemory, remember } from './run-memory.ts';
+import type { RunMemory } from './run-memory.ts';
 
 /**
  * Completed rounds by `step/round`. With `fromStep`: without that step and all that depends on it; in patterns whose steps have no

@@ -4,7 +4,8 @@ import type { CoordinationEvent } from '../contracts/coordination.ts';
 import { RuntimeError } from '../contracts/errors.ts';
 import type { WorkflowRow } from '../contracts/store.ts';
 import { type Definition, definitionOf, type Strategies } from './definition.ts';
-import { type RunMemory, remember } from './run-memory.ts';
+import { remember } from './remember.ts';
+import type { RunMemory } from './run-memory.ts';
 
 export interface StoredRun {
   readonly row: WorkflowRow;

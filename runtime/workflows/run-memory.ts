@@ -1,12 +1,10 @@
 // What a coordinator remembers of its run: the state of the strategy, the rounds in flight, what was asked, the budget, the times. Made by
 // events alone, so a snapshot and the journal after it give the same memory again. Pure.
 
-import type { CoordinationCommand, CoordinationEvent, Decision } from '../contracts/coordination.ts';
-import type { TaskId, WorkflowId } from '../contracts/ids.ts';
-import type { RunTimes, StepTiming } from './analytics.ts';
+import type { CoordinationCommand, CoordinationEvent } from '../contracts/coordination.ts';
+import type { TaskId } from '../contracts/ids.ts';
+import type { StepTiming } from './analytics.ts';
 import type { Amounts } from './budget.ts';
-import type { Definition } from './definition.ts';
-import { BUDGET_STEP, Turn } from './turn.ts';
 
 /** A round that has started and not ended. */
 export interface InFlight {
@@ -61,43 +59,6 @@ export interface RunMemory {
   readonly dispatched?: number;
   readonly called?: number;
 }
-
-export interface Remembered {
-  readonly memory: RunMemory;
-  /** To be carried out; without those that wait. */
-  readonly commands: readonly CoordinationCommand[];
-  readonly decisions: readonly Decision[];
-  /** False: nothing came of it, and it need not be journaled. */
-  readonly changed: boolean;
-}
-
-/** Takes one event. Events before the start and after the end change nothing. */
-export function remember(
-  definition: Definition,
-  workflowId: WorkflowId,
-  before: RunMemory | null,
-  event: CoordinationEvent,
-): Remembered {
-  if (before === null && event.type !== 'started')
-    throw new TypeError(`a run begins with "started", not with "${event.type}"`);
-  if (before?.ended || (before && event.type === 'started')) {
-    return { memory: { ...before, events: before.events + 1 }, commands: [], decisions: [], changed: false };
-  }
-  const turn = new Turn(definition, workflowId, before ?? newMemory(event.atMs), event.atMs);
-  if (event.type === 'started' && before === null) turn.start(event);
-  else turn.take(event);
-  return turn.result();
-}
-
-/** What its metrics are made of. */
-export const timesOf = (memory: RunMemory, endedAtMs: number): RunTimes => ({
-  startedAtMs: memory.startedAtMs,
-  endedAtMs,
-  timings: memory.timings,
-  pauses: memory.pauses ?? [],
-  budgetStep: BUDGET_STEP,
-  messages: { events: memory.events, dispatched: memory.dispatched ?? 0, calls: memory.called ?? 0 },
-});
 
 /** Before the first event. */
 export function newMemory(startedAtMs: number): RunMemory {

@@ -9,7 +9,16 @@ import type { StepTiming } from './analytics.ts';
 import { type Amounts, amountsOf, limitsOf, overdrawn, plus, type Reservation, reserve } from './budget.ts';
 import type { Definition } from './definition.ts';
 import { taskIdOf } from './run-ids.ts';
-import type { InFlight, Remembered, RunMemory } from './run-memory.ts';
+import type { InFlight, RunMemory } from './run-memory.ts';
+
+export interface Remembered {
+  readonly memory: RunMemory;
+  /** To be carried out; without those that wait. */
+  readonly commands: readonly CoordinationCommand[];
+  readonly decisions: readonly Decision[];
+  /** False: nothing came of it, and it need not be journaled. */
+  readonly changed: boolean;
+}
 
 type Start = Extract<CoordinationCommand, { type: 'schedule' | 'spawn' | 'await' }>;
 type Outcome = Extract<CoordinationEvent, { type: 'step.completed' | 'step.failed' }>;

@@ -23,6 +23,7 @@ import {
   type WorkflowView,
   workflowSignalSchema,
 } from '../contracts/workflow.ts';
+import type { WorkflowPlan } from '../contracts/workflow-plan.ts';
 import {
   capabilitiesOf,
   type Definition,
@@ -33,12 +34,14 @@ import {
   type Strategies,
   strategiesByName,
 } from './definition.ts';
+import { planned, statisticsOf, stuckRuns } from './figures.ts';
 import { recordedOf } from './fork.ts';
 import { answerInput, inputView } from './human-inputs.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
 import { RunLoop } from './run-loop.ts';
 import type { RunMemory } from './run-memory.ts';
+import { type StepsWanted, stepPage } from './step-page.ts';
 import { summaryOf, viewOf } from './workflow-view.ts';
 
 export interface WorkflowServiceParts extends RunLoopParts {
@@ -52,8 +55,8 @@ const LIST_LIMIT = 50;
 const LARGEST_LIST = 500;
 /** Slower polls for a run of this node: only a change of owner could hide its end from the feed. */
 const HELD_POLLS = 10;
-/** Between two looks at a row that is about to change. */
-const LOOK_AGAIN_MS = 20;
+const END: ReadonlySet<string> = new Set(['workflow.ended']);
+const TURNS: ReadonlySet<string> = new Set(['workflow.paused', 'workflow.resumed', 'workflow.ended']);
 const LARGEST_WAIT_MS = 2 ** 31 - 1;
 
 type Filter = Parameters<WorkflowsApi['list']>[0];
@@ -137,7 +140,7 @@ export class WorkflowService implements WorkflowsApi {
     if (result.outcome === 'duplicate') return this.get(result.row.id, call);
     feed.publish(result.events);
     if (how.start) this.#loop.begin(result.row, definition, how.fork?.recorded ?? null);
-    return this.#viewOf({ ...result.row, metrics: null }, definition, null, []);
+    return this.#viewOf({ ...result.row, metrics: null }, definition, null, {}, []);
   }
 
   async start(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
@@ -149,15 +152,29 @@ export class WorkflowService implements WorkflowsApi {
     if (row.forkOf) await this.#loop.take(row.id);
     else this.#loop.begin(row, definition);
     // Nothing has been decided yet: no task to look for.
-    return this.#viewOf({ ...row, metrics: null }, definition, null, []);
+    return this.#viewOf({ ...row, metrics: null }, definition, null, {}, []);
   }
 
-  async get(id: string, call: CallContext = LIBRARY): Promise<WorkflowView> {
+  async get(id: string, call: CallContext = LIBRARY, page: StepsWanted = {}): Promise<WorkflowView> {
     const row = await this.#row(id, call);
     const held = this.#loop.coordinatorOf(row.id);
-    if (held) return this.#viewOf(row, held.definition, held.memory);
+    if (held) return this.#viewOf(row, held.definition, held.memory, page);
     const { definition, memory } = await this.#remembered(row);
-    return this.#viewOf(row, definition, memory);
+    return this.#viewOf(row, definition, memory, page);
+  }
+
+  async plan(body: CreateWorkflow, call: CallContext = LIBRARY): Promise<WorkflowPlan> {
+    const definition = define(this.#strategies, body);
+    await this.#checkCapabilities(definition, call.tenant);
+    return planned(definition, this.#strategies, this.#parts, call.tenant);
+  }
+
+  statistics(filter: Parameters<WorkflowsApi['statistics']>[0] = {}, call: CallContext = LIBRARY) {
+    return statisticsOf(this.#parts, filter, call.tenant);
+  }
+
+  stuck(filter: Parameters<WorkflowsApi['stuck']>[0] = {}, call: CallContext = LIBRARY) {
+    return stuckRuns(this.#parts, filter, call.tenant);
   }
 
   async list(filter: Filter, call: CallContext = LIBRARY): Promise<Page<WorkflowSummary>> {
@@ -264,7 +281,7 @@ export class WorkflowService implements WorkflowsApi {
       // Of a run held here the feed tells the end for sure, so a thousand callers need not ask the store every second.
       const held = isId('workflow', id) && this.#loop.coordinatorOf(id) !== undefined;
       const pollMs = held ? HELD_POLLS * this.#parts.pollMs : this.#parts.pollMs;
-      const end = this.#nextEnd(id, Math.max(0, Math.min(leftMs, pollMs)), signal);
+      const end = this.#next(id, END, Math.max(0, Math.min(leftMs, pollMs)), signal);
       try {
         const { status } = await this.#row(id, call);
         if (isTerminalWorkflow(status) || leftMs <= 0) return await this.get(id, call);
@@ -314,8 +331,14 @@ export class WorkflowService implements WorkflowsApi {
     const { clock } = this.#parts.ambient;
     const untilMs = clock.monotonicMs() + 2 * this.#parts.pollMs;
     for (;;) {
-      if (there(await this.#row(id, call)) || clock.monotonicMs() >= untilMs) return this.get(id, call);
-      await new Promise<void>((resolve) => void clock.setTimeout(resolve, LOOK_AGAIN_MS));
+      const leftMs = untilMs - clock.monotonicMs();
+      const turn = this.#next(id, TURNS, Math.max(0, Math.min(leftMs, this.#parts.pollMs)));
+      try {
+        if (there(await this.#row(id, call)) || leftMs <= 0) return await this.get(id, call);
+        await turn.come;
+      } finally {
+        turn.stop();
+      }
     }
   }
 
@@ -371,9 +394,9 @@ export class WorkflowService implements WorkflowsApi {
     row: WorkflowRow & { readonly metrics: unknown },
     definition: Definition | null,
     memory: RunMemory | null,
+    wanted: StepsWanted,
     known?: readonly TaskView[],
   ): Promise<WorkflowView> {
-    const tasks = known ?? (row.status === 'created' ? [] : await this.#parts.tasks.byWorkflow(row.id));
     const steps = definition
       ? definition.strategy.steps(definition.spec, definition.options, memory?.state ?? null)
       : row.spec.tasks.map(({ id, dependsOn, capability }) => ({
@@ -383,22 +406,36 @@ export class WorkflowService implements WorkflowsApi {
           state: 'blocked' as const,
           round: 0,
         }));
+    const page = stepPage(steps, wanted);
+    const tasks =
+      known ??
+      (row.status === 'created'
+        ? []
+        : await this.#parts.tasks.bySteps(
+            row.id,
+            page.steps.map(({ id }) => id),
+          ));
     const children =
       row.status === 'created' || !mayHaveChildren(definition) ? [] : await this.#parts.store.children(row.id);
     const picture = memory && definition?.strategy.picture?.(definition.spec, definition.options, memory.state);
     const { clock } = this.#parts.ambient;
-    return viewOf({ row, steps, tasks, memory, children, picture, nowMs: clock.nowMs() });
+    return viewOf({ row, steps, page, tasks, memory, children, picture, nowMs: clock.nowMs() });
   }
 
-  /** Resolves at the end of the run, after `waitMs`, when the signal aborts or when it is stopped. */
-  #nextEnd(id: string, waitMs: number, signal: AbortSignal | undefined): { come: Promise<void>; stop(): void } {
+  /** Resolves at the next event of these types, after `waitMs`, when the signal aborts or when it is stopped. */
+  #next(
+    id: string,
+    types: ReadonlySet<string>,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): { come: Promise<void>; stop(): void } {
     const { feed, ambient } = this.#parts;
     let stop = (): void => {};
     const come = new Promise<void>((resolve) => {
       const disposeTimer = ambient.clock.setTimeout(() => stop(), waitMs);
       const disposeFeed = feed.subscribe(
         (event) => {
-          if (event.type === 'workflow.ended') stop();
+          if (types.has(event.type)) stop();
         },
         { stream: id },
       );

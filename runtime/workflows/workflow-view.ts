@@ -13,7 +13,9 @@ import {
 } from '../contracts/workflow.ts';
 import { analyse } from './analytics.ts';
 import { type Amounts, limitsOf, plus } from './budget.ts';
-import { type RunMemory, timesOf } from './run-memory.ts';
+import { timesOf } from './remember.ts';
+import type { RunMemory } from './run-memory.ts';
+import type { StepPage } from './step-page.ts';
 
 type Step = WorkflowView['tasks'][number];
 
@@ -42,7 +44,10 @@ export function summaryOf(row: WorkflowRow): WorkflowSummary {
 
 export interface ViewParts {
   readonly row: WorkflowRow & { readonly metrics: unknown };
+  /** All of them, and the ones to be shown. */
   readonly steps: readonly StepView[];
+  readonly page: StepPage;
+  /** Of the steps that are shown. */
   readonly tasks: readonly TaskView[];
   readonly memory: RunMemory | null;
   /** Runs that are steps of this one. */
@@ -54,19 +59,20 @@ export interface ViewParts {
 
 type Child = Awaited<ReturnType<WorkflowStore['children']>>[number];
 
-export function viewOf({ row, steps, tasks, memory, children, picture, nowMs }: ViewParts): WorkflowView {
+export function viewOf({ row, steps, page, tasks, memory, children, picture, nowMs }: ViewParts): WorkflowView {
   const byStep = latestByStep(tasks);
   const runs = new Map(children.flatMap((child) => (child.parent ? [[child.parent.step, child]] : [])));
   const asked = new Set(memory?.inFlight.flatMap(({ kind, step }) => (kind === 'input' ? [step] : [])));
   const metrics = metricsOf(row, steps, memory, nowMs);
   return {
     ...summaryOf(row),
-    tasks: steps.map((step) => {
+    tasks: page.steps.map((step) => {
       const view = stepOf(step, byStep.get(step.id));
       const child = runs.get(step.id);
       if (child) return { ...view, ...runOf(step, child) };
       return step.state === 'queued' && asked.has(step.id) ? { ...view, state: 'waiting' as const } : view;
     }),
+    nextStep: page.next,
     ...(isTerminalWorkflow(row.status) ? { output: row.output } : {}),
     ...(metrics ? { metrics } : {}),
     ...(picture === undefined || picture === null ? {} : { picture }),

@@ -5,7 +5,8 @@ import type { WorkflowId } from '../../runtime/contracts/ids.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { analyse, boundsOf, type StepTiming } from '../../runtime/workflows/analytics.ts';
 import { define, strategiesByName } from '../../runtime/workflows/definition.ts';
-import { type RunMemory, remember, timesOf } from '../../runtime/workflows/run-memory.ts';
+import { remember, timesOf } from '../../runtime/workflows/remember.ts';
+import type { RunMemory } from '../../runtime/workflows/run-memory.ts';
 import { chain, step } from '../kit/workflows.ts';
 
 const ID = 'wfl_01h455vb4pex5vsknk084sn02q' as WorkflowId;

@@ -7,7 +7,8 @@ import type { CoordinationStrategy } from '../../runtime/contracts/coordination.
 import type { WorkflowId } from '../../runtime/contracts/ids.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { definitionOf, strategiesByName } from '../../runtime/workflows/definition.ts';
-import { type RunMemory, remember } from '../../runtime/workflows/run-memory.ts';
+import { remember } from '../../runtime/workflows/remember.ts';
+import type { RunMemory } from '../../runtime/workflows/run-memory.ts';
 import { seededRandom } from '../kit/coordination-simulator.ts';
 import { MemoryWorld } from '../kit/memory-workflow-store.ts';
 import { endTask, LocalBus, STRATEGIES, settled, type WorkflowNode, workflowNode } from '../kit/workflow-node.ts';
