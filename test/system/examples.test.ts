@@ -5,8 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as auction from '../../examples/auction.ts';
 import * as consensus from '../../examples/consensus.ts';
+import * as hierarchical from '../../examples/hierarchical.ts';
+import * as pipeline from '../../examples/pipeline.ts';
+import * as swarm from '../../examples/swarm.ts';
 import type { Troupe } from '../../runtime/index.ts';
 import { testTroupe } from '../kit/troupe.ts';
+
+/** Of the capitals in the example, by dynamic programming over all subsets (Held and Karp). */
+const SHORTEST_TOUR_KM = 14_214.848;
 
 let troupe: Troupe;
 beforeAll(async () => {
@@ -45,4 +51,42 @@ it('auction: each data set is surveyed by whoever is the cheapest for it', async
     .split('\n');
   expect(awards[2]?.result.rows).toBe(rows.length - 1);
   expect(awards[2]?.result.mean).toBeGreaterThan(awards[2]?.result.least ?? 0);
+});
+
+it('hierarchical: a report from documents and data, planned in two rounds around a file that is not there', async () => {
+  const { result, plan } = await hierarchical.run(troupe);
+  expect(plan.rounds.map(({ tasks }) => tasks.map(({ id, status }) => `${id} ${status}`))).toEqual([
+    [
+      'survey completed',
+      'search-1 completed',
+      'search-2 completed',
+      'analyse-1-co2-concentration completed',
+      'analyse-2-global-temperature completed',
+      'analyse-3-no-such-file failed',
+    ],
+    ['report completed'],
+  ]);
+  expect(result.failed).toMatchObject([
+    { id: 'analyse-3-no-such-file', reason: expect.stringContaining('no-such-file.csv') },
+  ]);
+  expect(result.report.markdown).toContain('README.md');
+  expect(result.report.markdown).toMatch(/co2-concentration\.csv/);
+});
+
+it('pipeline: a report of every data set that exists, and a dead letter for the one that does not', async () => {
+  const { items } = await pipeline.run(troupe);
+  expect(items.map(({ status }) => status)).toEqual(['completed', 'completed', 'dead_letter', 'completed']);
+  expect(items[2]?.error?.code).toBe('file_not_found');
+  expect(items.map(({ stages }) => stages.analyse?.rows)).toEqual([741, 144, undefined, 1_461]);
+  expect(items[1]?.result?.markdown).toContain('# global-temperature.csv');
+  for (const { result } of items.filter(({ status }) => status === 'completed'))
+    expect(result?.markdown.length).toBeGreaterThan(500);
+});
+
+it('swarm: the lowest point of a dented bowl, and the shortest tour through thirteen capitals', async () => {
+  const { minimum, tour } = await swarm.run(troupe);
+  expect(minimum.bestScore).toBeLessThan(0.1);
+  for (const coordinate of minimum.best) expect(Math.abs(coordinate)).toBeLessThan(0.05);
+  expect(new Set(tour.best).size).toBe(13);
+  expect(tour.bestScore).toBeLessThan(SHORTEST_TOUR_KM * 1.02);
 });

@@ -1,0 +1,50 @@
+// Pipeline: data sets flow through reading, analysis and report writing; while one is written up the next is analysed. A file that does
+// not exist is put aside, and the others come through.
+// Data: data/*.csv (Mauna Loa CO2, GISTEMP, weather of Seattle).
+
+import { fileURLToPath } from 'node:url';
+import type { Troupe } from 'troupe';
+
+const FILES = ['co2-concentration.csv', 'global-temperature.csv', 'no-such-file.csv', 'seattle-weather.csv'];
+
+export interface Reports {
+  readonly items: readonly {
+    readonly index: number;
+    readonly status: 'completed' | 'dead_letter' | 'cancelled';
+    readonly result: { readonly markdown: string } | null;
+    readonly stages: { readonly analyse?: { readonly rows: number } };
+    readonly error?: { readonly code: string };
+  }[];
+}
+
+export async function run(troupe: Troupe): Promise<Reports> {
+  const root = fileURLToPath(new URL('../data', import.meta.url));
+  await Promise.all([
+    troupe.agents.spawn('analysis', { name: 'reader', config: { root } }),
+    troupe.agents.spawn('analysis', { name: 'analyst', config: { root } }),
+    troupe.agents.spawn('generation', { name: 'writer', config: { models: 'off' } }),
+  ]);
+  const reports = await troupe.workflows.run({
+    name: 'a report per data set',
+    pattern: 'pipeline',
+    items: FILES.map((file) => ({ file })),
+    stages: [
+      { id: 'read', capability: 'table.read', agentId: 'reader' },
+      { id: 'analyse', capability: 'dataset.analyse', agentId: 'analyst', input: { file: { $from: 'item.file' } } },
+      {
+        id: 'write',
+        capability: 'report.write',
+        buffer: 1,
+        input: { question: 'What do the numbers say?', title: { $from: 'read.file' }, datasets: [{ $item: '' }] },
+      },
+    ],
+  });
+  return (await reports.result()).output as Reports;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { createTroupe } = await import('troupe');
+  await using troupe = await createTroupe({ dataDir: 'memory://' });
+  for (const { index, status, result, error } of (await run(troupe)).items)
+    console.log(`${FILES[index]}: ${status} ${error?.code ?? ''}\n\n${result?.markdown ?? ''}\n`);
+}
