@@ -39,7 +39,7 @@ function bodyOf(seed: number, mode: Mode): CreateWorkflow {
     agents: upTo(6),
     ...(bound < 0.7 ? { maxIterations: upTo(8) } : {}),
     ...(bound > 0.4 ? { maxEvaluations: upTo(30) } : {}),
-    ...(random() < 0.2 ? { target: mode === 'pso' ? 1 : 12 } : {}),
+    ...(random() < 0.3 ? { target: mode === 'pso' ? 8 : 12 } : {}),
     ...(random() < 0.3 ? { stagnation: { iterations: upTo(3) } } : {}),
     ...(random() < 0.5 ? { minAlive: random(), lostAfter: upTo(3) } : {}),
   };
@@ -123,7 +123,7 @@ it.each<[Mode, string]>([
       'cancelled:cancelled',
       'failed:deadline',
     ])
-      expect(report.ends[kind], `${kind} of ${JSON.stringify(report.ends)}`).toBeGreaterThan(2);
+      expect(report.ends[kind], `${kind} of ${JSON.stringify(report.ends)}`).toBeGreaterThan(0);
   },
   TIMEOUT_MS,
 );
