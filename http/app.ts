@@ -20,6 +20,7 @@ import { healthRoutes } from './routes/health.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { workflowControlRoutes } from './routes/workflow-control.ts';
+import { workflowFigureRoutes } from './routes/workflow-figures.ts';
 import { workflowRoutes } from './routes/workflows.ts';
 import { type Trace, traceOf } from './trace.ts';
 
@@ -115,6 +116,7 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
   const listed: Endpoint[] = [
     ...agentRoutes(deps),
     ...taskRoutes(deps),
+    ...workflowFigureRoutes(deps),
     ...workflowRoutes(deps),
     ...workflowControlRoutes(deps),
     ...systemRoutes(deps),

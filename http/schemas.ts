@@ -14,6 +14,25 @@ export const agentPageSchema = page('AgentPage', agentViewSchema);
 export const taskPageSchema = page('TaskPage', taskViewSchema);
 export const workflowPageSchema = page('WorkflowPage', workflowSummarySchema);
 
+export const stuckSchema = z.object({ items: z.array(workflowSummarySchema) }).meta({ id: 'StuckWorkflows' });
+const spread = z.object({ p50: z.number(), p95: z.number(), mean: z.number() });
+export const statisticsSchema = z
+  .object({
+    withinMs: z.number(),
+    patterns: z.array(
+      z.object({
+        pattern: z.string(),
+        runs: z.number().int(),
+        byStatus: counts,
+        byStopReason: counts,
+        wallMs: spread.nullable().meta({ description: 'Over completed and partial runs, from start to end.' }),
+        speedup: spread.omit({ p95: true }).nullable().meta({ description: 'Work by wall time.' }),
+        failures: counts.meta({ description: 'Error codes of failed runs.' }),
+      }),
+    ),
+  })
+  .meta({ id: 'WorkflowStatistics' });
+
 export const batchSchema = z
   .object({
     items: z.array(

@@ -77,8 +77,21 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
       id: 'getWorkflow',
       tag: 'workflows',
       summary: 'One workflow with its steps, progress and metrics',
+      description:
+        'Of a workflow with many steps an answer holds at most 1,000; `nextStep` is the `stepsCursor` of the next ones, null when there are no more.',
+      query: z.strictObject({
+        stepsLimit: queryInt(1, 1_000).optional().meta({ description: 'Steps in the answer; default 1,000.' }),
+        stepsCursor: z
+          .string()
+          .regex(/^\d{1,9}$/, 'not a cursor of ours')
+          .optional()
+          .meta({
+            description: 'The `nextStep` of the page before.',
+          }),
+      }),
       responses: { 200: { description: 'The workflow.', content: json(workflowViewSchema) }, 404: NO_WORKFLOW },
-      handle: async (request) => answer(request, await workflows.get(workflowId(request), request.call), 200),
+      handle: async ({ c, query, call }) =>
+        answer({ c }, await workflows.get(workflowId({ c }), call, defined(query)), 200),
     }),
     endpoint({
       method: 'post',

@@ -8,7 +8,7 @@ import type { TellResult } from './envelope.ts';
 import type { RuntimeEvent } from './event.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Dispose } from './ports.ts';
-import type { DeadLetterRow, NodeRow, Page } from './store.ts';
+import type { DeadLetterRow, NodeRow, Page, PatternFigures } from './store.ts';
 import type { Terminated } from './supervision.ts';
 import type { CancelReport, SubmitTask, TaskState, TaskView } from './task.ts';
 import type { ThreadStats } from './wire.ts';
@@ -23,6 +23,7 @@ import type {
   WorkflowSummary,
   WorkflowView,
 } from './workflow.ts';
+import type { WorkflowPlan } from './workflow-plan.ts';
 
 /** Who asks. The library uses `default`; the REST API takes it from the token. */
 export interface CallContext {
@@ -125,7 +126,20 @@ export interface WorkflowsApi {
   create(workflow: CreateWorkflow, call?: CallContext, options?: { start?: boolean }): Promise<WorkflowView>;
   /** Throws `workflow_not_found`, `workflow_state` (details.status). */
   start(id: string, call?: CallContext): Promise<WorkflowView>;
-  get(id: string, call?: CallContext): Promise<WorkflowView>;
+  /**
+   * With its first 1,000 steps, or those that `page` names: `stepsCursor` is the `nextStep` of the page before, `stepsLimit` at most 1,000.
+   * Throws `workflow_not_found`, `invalid_input` for a cursor that is none.
+   */
+  get(id: string, call?: CallContext, page?: { stepsLimit?: number; stepsCursor?: string }): Promise<WorkflowView>;
+  /** What would run, in which order and for how long; nothing is stored. Throws like `create`. */
+  plan(workflow: CreateWorkflow, call?: CallContext): Promise<WorkflowPlan>;
+  /** Per pattern, over the runs that ended in the last `withinMs` (default 7 days). */
+  statistics(
+    filter?: { withinMs?: number },
+    call?: CallContext,
+  ): Promise<{ readonly withinMs: number; readonly patterns: readonly PatternFigures[] }>;
+  /** Runs that nothing will move again: no commit for `idleMs` (default 1 min) and nothing in flight that could bring one. Longest first. */
+  stuck(filter?: { idleMs?: number; limit?: number }, call?: CallContext): Promise<readonly WorkflowSummary[]>;
   list(
     filter: { status?: WorkflowState; pattern?: string; parent?: string; limit?: number; cursor?: string },
     call?: CallContext,

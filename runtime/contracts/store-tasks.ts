@@ -63,6 +63,13 @@ export type CancelOutcome =
       readonly fence: number;
     } & Committed);
 
+/** What tasks of a capability took lately: the median of their last attempts, in ms. */
+export interface TaskDuration {
+  readonly capability: string;
+  readonly medianMs: number;
+  readonly samples: number;
+}
+
 export interface TaskStore {
   /** Group commit: calls in flight at once share one transaction. `claim` asks to take the lease with the insert when no older runnable task waits in its queue. */
   submit(task: NewTask, options?: { readonly claim?: boolean }): Promise<SubmitOutcome>;
@@ -100,6 +107,10 @@ export interface TaskStore {
   attempts(id: TaskId): Promise<readonly AttemptView[]>;
   list(filter: TaskFilter): Promise<Page<TaskView>>;
   byWorkflow(id: WorkflowId): Promise<readonly TaskView[]>;
+  /** Of these steps the newest round, without its input. */
+  bySteps(id: WorkflowId, steps: readonly string[]): Promise<readonly TaskView[]>;
+  /** By capability, over the completed ones among the newest `among` tasks. */
+  durations(tenant: string, among: number): Promise<readonly TaskDuration[]>;
   /** Tasks by state, and depth and age of the oldest per queue (the 100 deepest). */
   counts(tenant?: string): Promise<{
     readonly byState: Readonly<Record<TaskState, number>>;

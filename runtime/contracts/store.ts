@@ -16,7 +16,7 @@ export type { DeadLetterRow, DeadLetterStore, EventStore } from './store-letters
 export type { LeaseStore, NodeRow } from './store-nodes.ts';
 export type { Committed, Page } from './store-page.ts';
 export type { Pulse } from './store-pulse.ts';
-export type { CancelOutcome, NewTask, SubmitOutcome, TaskFilter, TaskStore } from './store-tasks.ts';
+export type { CancelOutcome, NewTask, SubmitOutcome, TaskDuration, TaskFilter, TaskStore } from './store-tasks.ts';
 export type {
   Advance,
   AskRow,

@@ -289,12 +289,21 @@ export const workflowMetricsSchema = z
         humanMs: z.number().meta({ description: 'Questions to people.' }),
         pausedMs: z.number().meta({ description: 'Due while the run was paused.' }),
         budgetMs: z.number().meta({ description: 'Due while others held the budget.' }),
-        retryMs: z.number().meta({ description: 'Failed tries and the time until the next, from first start to last.' }),
+        retryMs: z
+          .number()
+          .meta({ description: 'Failed tries and the time until the next, from first start to last.' }),
       })
       .optional()
-      .meta({ description: 'Summed over all rounds, as work is. With one round at a time, waits and work are the wall time.' }),
+      .meta({
+        description: 'Summed over all rounds, as work is. With one round at a time, waits and work are the wall time.',
+      }),
     messages: z
-      .object({ total: z.number().int(), events: z.number().int(), dispatched: z.number().int(), calls: z.number().int() })
+      .object({
+        total: z.number().int(),
+        events: z.number().int(),
+        dispatched: z.number().int(),
+        calls: z.number().int(),
+      })
       .optional()
       .meta({
         description:
@@ -312,7 +321,14 @@ export const workflowViewSchema = z
     status: workflowStateSchema,
     stopReason: z.string().nullable(),
     progress: z.object({ done: z.number().int(), total: z.number().int() }),
-    tasks: z.array(stepViewSchema),
+    tasks: z
+      .array(stepViewSchema)
+      .meta({ description: 'Steps, at most 1,000 at once; `nextStep` leads to the next ones.' }),
+    nextStep: z
+      .string()
+      .nullable()
+      .optional()
+      .meta({ description: '`stepsCursor` of the next page of steps; null: no more.' }),
     output: z.unknown().optional(),
     error: wireErrorSchema.optional(),
     decisions: z.string().meta({ description: 'Where the decision log is.' }),
@@ -334,7 +350,7 @@ export const workflowViewSchema = z
 export type WorkflowView = z.infer<typeof workflowViewSchema>;
 
 export const workflowSummarySchema = workflowViewSchema
-  .omit({ tasks: true, output: true, metrics: true, picture: true, budget: true })
+  .omit({ tasks: true, nextStep: true, output: true, metrics: true, picture: true, budget: true })
   .meta({ id: 'WorkflowSummary' });
 export type WorkflowSummary = z.infer<typeof workflowSummarySchema>;
 

@@ -77,6 +77,35 @@ export function createTaskStore(db: Db, commit: GroupCommit, node: string): Task
       return rows.map(taskView);
     },
 
+    async bySteps(id, steps) {
+      if (steps.length === 0) return [];
+      const { rows } = await db.query<TaskRow>(
+        sql(
+          'task_by_steps',
+          `SELECT DISTINCT ON (step_key) ${TASK_COLUMNS.replace('input', 'NULL::jsonb AS input')} FROM task
+           WHERE workflow_id = $1 AND step_key = ANY ($2::text[]) ORDER BY step_key, round DESC`,
+          toUuid(id),
+          steps,
+        ),
+      );
+      return rows.map(taskView);
+    },
+
+    async durations(tenant, among) {
+      const { rows } = await db.query<{ capability: string; median_ms: number; samples: number }>(
+        sql(
+          'task_durations',
+          `SELECT capability, (percentile_cont(0.5) WITHIN GROUP (ORDER BY ms))::float8 AS median_ms, count(*)::int AS samples
+           FROM (SELECT capability, state, extract(epoch FROM ended_at - claimed_at) * 1000 AS ms FROM task WHERE tenant = $1
+             ORDER BY id DESC LIMIT $2) t
+           WHERE state = 'completed' AND ms IS NOT NULL GROUP BY capability ORDER BY capability`,
+          tenant,
+          among,
+        ),
+      );
+      return rows.map(({ capability, median_ms: medianMs, samples }) => ({ capability, medianMs, samples }));
+    },
+
     counts: (tenant) => readCounts(db, tenant),
   };
 }

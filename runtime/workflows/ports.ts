@@ -59,7 +59,7 @@ export interface RunObserver {
 
 export interface RunLoopParts {
   readonly store: WorkflowStore;
-  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'cancel'>;
+  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel'>;
   readonly node: NodeId;
   readonly capabilities: CapabilityPort;
   readonly bidders: BidderPort;

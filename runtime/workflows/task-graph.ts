@@ -42,7 +42,9 @@ export function levelsOf(steps: readonly GraphStep[]): string[][] {
   for (const node of topologicalOrder(before)) {
     const own = Math.max(-1, ...(before[node] ?? []).map((earlier) => level[earlier] ?? 0)) + 1;
     level[node] = own;
-    levels[own] = [...(levels[own] ?? []), ids[node] ?? ''];
+    const wave = levels[own];
+    if (wave) wave.push(ids[node] ?? '');
+    else levels[own] = [ids[node] ?? ''];
   }
   return levels;
 }

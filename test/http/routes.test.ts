@@ -103,6 +103,12 @@ const HAPPY: Record<string, Happy> = {
   },
   'GET /api/agents/tasks/{id}/events': on('tasks', '/events'),
   'POST /api/agents/workflows/create': { status: 201, prepare: async () => newWorkflow() },
+  'POST /api/agents/workflows/plan': {
+    status: 200,
+    prepare: async () => ({ ...newWorkflow(), path: '/api/agents/workflows/plan' }),
+  },
+  'GET /api/agents/workflows/statistics': plain('/api/agents/workflows/statistics?withinS=3600'),
+  'GET /api/agents/workflows/stuck': plain('/api/agents/workflows/stuck?idleS=10&limit=5'),
   'GET /api/agents/workflows/list': plain('/api/agents/workflows/list'),
   'GET /api/agents/workflows/{id}': on('workflows'),
   'POST /api/agents/workflows/{id}/start': on('workflows', '/start', 202),

@@ -412,6 +412,36 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         return next;
       },
       get: async (id, call) => find(workflows, id, enter('workflows.get', call), 'workflow_not_found'),
+      async plan(input, call) {
+        enter('workflows.plan', call);
+        const spec = createWorkflowSchema.parse(input);
+        return {
+          pattern: spec.pattern,
+          steps: [],
+          levels: [],
+          order: [],
+          redundantEdges: [],
+          criticalPath: [],
+          predicted: {
+            sequentialMs: 0,
+            parallelMs: 0,
+            speedup: 1,
+            scheduledMs: 0,
+            concurrency: 1,
+            basis: 'default',
+            notes: [],
+          },
+          maxParallelism: 0,
+        };
+      },
+      async statistics({ withinMs = 1_000 } = {}, call) {
+        enter('workflows.statistics', call);
+        return { withinMs, patterns: [] };
+      },
+      async stuck(_filter, call) {
+        enter('workflows.stuck', call);
+        return [];
+      },
       async list(filter, call) {
         const tenant = enter('workflows.list', call);
         const own = [...workflows.values()]

@@ -239,6 +239,14 @@ export class FakeTaskStore implements TaskStore {
     return [];
   }
 
+  async bySteps() {
+    return [];
+  }
+
+  async durations() {
+    return [];
+  }
+
   async counts(tenant?: string) {
     const byState = Object.fromEntries(TASK_STATES.map((state) => [state, 0])) as Record<TaskState, number>;
     for (const row of this.table.rows.values()) if (!tenant || row.task.tenant === tenant) byState[row.state] += 1;

@@ -12,6 +12,7 @@ import type {
   NewChild,
   NewTask,
   Recorded,
+  TaskDuration,
   TaskStore,
   WorkflowRow,
   WorkflowStore,
@@ -50,6 +51,7 @@ export class MemoryWorld {
   readonly #keys = new Map<string, { id: WorkflowId; hash: string }>();
   nowMs = 1_000;
   commits = 0;
+  durations: readonly TaskDuration[] = [];
   /** Bytes of all snapshots written so far. */
   snapshotBytes = 0;
   /** Makes the next advance fail without an answer: before or after it has committed. */
@@ -432,9 +434,18 @@ export class MemoryWorld {
     return state === 'running' && owner ? [{ taskId: entry.task.id, fence, node: owner }] : [];
   }
 
-  taskStore(): Pick<TaskStore, 'byWorkflow' | 'cancel'> {
+  taskStore(): Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel'> {
     return {
       byWorkflow: async (id) => [...this.tasks.values()].filter(({ task }) => task.workflow?.id === id).map(taskViewOf),
+      bySteps: async (id, steps) => {
+        const wanted = new Set(steps);
+        const own = [...this.tasks.values()].filter(
+          ({ task: { workflow } }) => workflow?.id === id && wanted.has(workflow.step),
+        );
+        const newest = new Map(own.map((one) => [one.task.workflow?.step, one]));
+        return [...newest.values()].map((one) => ({ ...taskViewOf(one), input: null }));
+      },
+      durations: async () => this.durations,
       cancel: async (id) => {
         const entry = this.tasks.get(id);
         if (!entry) return { outcome: 'not_found' };

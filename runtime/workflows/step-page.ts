@@ -1,0 +1,32 @@
+// A run may have ten thousand steps: which of them one answer shows. Pure.
+
+import type { StepView } from '../contracts/coordination.ts';
+import { RuntimeError } from '../contracts/errors.ts';
+
+/** Shown at once, at most and by default. */
+export const STEPS_SHOWN = 1_000;
+
+export interface StepsWanted {
+  readonly stepsLimit?: number;
+  readonly stepsCursor?: string;
+}
+
+export interface StepPage {
+  readonly steps: readonly StepView[];
+  /** Cursor of the step after them; null: there is none. */
+  readonly next: string | null;
+}
+
+/** A cursor is a position: steps that a run gains later come behind those it has. Throws `invalid_input`. */
+export function stepPage(
+  steps: readonly StepView[],
+  { stepsLimit = STEPS_SHOWN, stepsCursor = '0' }: StepsWanted,
+): StepPage {
+  if (!/^\d{1,9}$/.test(stepsCursor))
+    throw new RuntimeError('invalid_input', 'the cursor is not one of these steps', {
+      details: { field: 'stepsCursor' },
+    });
+  const from = Number(stepsCursor);
+  const to = from + Math.max(1, Math.min(STEPS_SHOWN, Math.floor(stepsLimit)));
+  return { steps: steps.slice(from, to), next: to < steps.length ? String(to) : null };
+}
