@@ -284,7 +284,9 @@ describe('without a valid bid', () => {
     ]);
     expect(awardsOf(result)[0]).toMatchObject({ winner: 'ann', price: 4, rounds: 3 });
     expect(result.scheduled[0]?.capability).toBe('parts.make');
-    expect(hold({ ann: null }, { options: { noBids: 'widen' } }).end.stopReason).toBe('no_bids');
+    const inVain = hold({ ann: null }, { options: { noBids: 'widen' } });
+    expect(inVain.end.stopReason).toBe('no_bids');
+    expect(inVain.calls).toHaveLength(3);
   });
 });
 

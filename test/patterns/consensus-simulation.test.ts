@@ -56,7 +56,7 @@ function checkVotes(result: SimulationResult, body: CreateWorkflow): void {
   expect(result.decisions.filter(({ kind }) => kind === 'stop')).toHaveLength(1);
   const valid = votes.filter(({ round, ballot }) => round === rounds - 1 && ballot !== null);
   if (!decided) return;
-  expect(valid.length).toBeGreaterThanOrEqual(Math.floor(voters / 2) + 1);
+  expect(valid.length).toBeGreaterThanOrEqual(Number(body.options?.quorum ?? Math.floor(voters / 2) + 1));
   expect(agreement).toBeGreaterThanOrEqual(0);
   expect(agreement).toBeLessThanOrEqual(1);
   const against = dissent.flatMap((one) => one.voters);
@@ -72,7 +72,7 @@ describe('a vote under a random scheduler', () => {
   it(`keeps its promises for ${SEEDS} seeds`, () => {
     const bodies = RULES.flatMap((options): CreateWorkflow[] => [
       { task, voters: { n: 5 }, options },
-      { task, voters: { n: 4 }, options },
+      { task, voters: { n: 7 }, options: { ...options, quorum: 2 } },
     ]);
     const report = strategyConformance(consensus, {
       bodies,

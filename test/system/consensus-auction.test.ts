@@ -1,12 +1,14 @@
 // Votes and auctions over real agents, threads and a real store: what the rules promise on paper, seen from outside.
 
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CreateWorkflow, Troupe, WorkflowView } from '../../runtime/index.ts';
 import { eventually, testTroupe } from '../kit/troupe.ts';
 
+const kitAgents = fileURLToPath(new URL('../kit/actors/bidder.ts', import.meta.url));
 let troupe: Troupe;
 beforeAll(async () => {
-  troupe = await testTroupe();
+  troupe = await testTroupe({ agentRoots: [kitAgents] });
 });
 afterAll(() => troupe.stop());
 
@@ -34,7 +36,7 @@ interface Award {
   price: number | null;
   secondPrice: number | null;
   rounds: number;
-  bids: { agentId: string; outcome: string; score: number | null }[];
+  bids: { agentId: string; name: string; outcome: string; score: number | null }[];
 }
 
 describe('consensus', () => {
@@ -154,5 +156,14 @@ describe('auction', () => {
     });
     expect(awardsOf(view)[0]).toMatchObject({ winner: member.id, result: { answer: 'done' } });
     await member.stop({ mode: 'force' });
+  });
+
+  test('a bid after the close is late, however low', async () => {
+    await troupe.agents.spawn('bidder', { name: 'prompt', config: { cost: 9, workMs: 3_000 } });
+    await troupe.agents.spawn('bidder', { name: 'tardy', config: { cost: 1, bidMs: 1_300 } });
+    const tasks = [{ id: 'a', capability: 'bidder.work' }];
+    const [award] = awardsOf(await ran({ pattern: 'auction', tasks, options: { replyByMs: 1_000 } }));
+    expect(award).toMatchObject({ price: 9, secondPrice: null, result: { by: 'prompt' } });
+    expect(award?.bids.map(({ name, outcome }) => `${name} ${outcome}`).sort()).toEqual(['prompt won', 'tardy late']);
   });
 });
