@@ -117,10 +117,10 @@ function through({ state }: Draft): PipelineFinish {
 /** Starts what this stage has places for. */
 function fill(draft: Draft, stage: number): void {
   const { concurrency = 1 } = draft.plan.stages[stage] ?? {};
-  // running and held are read again each time: an item whose input cannot be made leaves its place at once
+  // looked at again each time: an item whose input cannot be made leaves its place at once
   for (;;) {
-    const { running, held } = stageAt(draft.state, stage);
-    if (running.length + held.length >= concurrency || isFull(draft, stage + 1)) return;
+    // items held here need no place of their own: where there are any, the next queue is full
+    if (stageAt(draft.state, stage).running.length >= concurrency || isFull(draft, stage + 1)) return;
     const index = takeNext(draft, stage);
     if (index === undefined) return;
     startItem(draft, stage, index);
