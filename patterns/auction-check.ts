@@ -6,6 +6,9 @@ import type { AuctionOptions } from './auction-options.ts';
 import { foreignField } from './fields.ts';
 import { checkPlainInput } from './plain-input.ts';
 
+/** A bid book is kept whole: so many tasks with so many bidders are what one run can carry. */
+const MAX_TASKS = 1_000;
+
 const invalid = (path: string, message: string): WorkflowProblem => ({ code: 'workflow_invalid', path, message });
 
 /** Fields of a task that an auction has no use for, and why. */
@@ -25,6 +28,8 @@ export function checkAuction(workflow: WorkflowSpec, { weights }: AuctionOptions
   if (foreign) return foreign;
   const { tasks, onFailure } = workflow;
   if (tasks.length === 0) return invalid('tasks', 'an auction needs at least one task');
+  if (tasks.length > MAX_TASKS)
+    return invalid(`tasks[${MAX_TASKS}]`, `an auction has at most ${MAX_TASKS} tasks; make several of it`);
   if (onFailure === 'compensate') return invalid('onFailure', `"compensate" has no meaning: ${UNUSED.compensate}`);
   const first = new Map<string, number>();
   for (const [index, task] of tasks.entries()) {

@@ -8,7 +8,7 @@ import type { AuctionState } from './auction-state.ts';
 import { auctionPicture, auctionProgress, auctionSteps } from './auction-view.ts';
 
 /**
- * Input: independent `tasks`, each auctioned by itself, `options.maxConcurrency` (default 10) at a time.
+ * Input: up to 1,000 independent `tasks`, each auctioned by itself, `options.maxConcurrency` (default 10) at a time.
  * Per task: the agents that offer its capability are called (cfp) with its input; each answers from its own `bid` function with
  * `{ cost, etaMs?, confidence? }` (propose) or null (refuse), without seeing the others. The call closes when all have answered or after
  * `replyByMs` (default 500) by the database clock. The lowest score of the weighted figures wins (accept-proposal): the task is pinned to

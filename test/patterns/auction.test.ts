@@ -396,6 +396,7 @@ describe('an auction that cannot run is refused with its place', () => {
   const task = tasks[0] as { id: string; capability: string };
   it.each<[string, CreateWorkflow, string]>([
     ['no tasks', {}, 'tasks'],
+    ['too many tasks', { tasks: Array.from({ length: 1_001 }, (_, at) => ({ ...task, id: `t${at}` })) }, 'tasks[1000]'],
     ['a task twice', { tasks: [task, task] }, 'tasks[1].id'],
     ['a dependency', { tasks: [task, { ...task, id: 'b', dependsOn: ['a'] }] }, 'tasks[1].dependsOn'],
     ['a loop', { tasks: [{ ...task, loop: { until: { path: 'a.x', equals: 1 }, maxRounds: 2 } }] }, 'tasks[0].loop'],
@@ -416,8 +417,8 @@ describe('an auction that cannot run is refused with its place', () => {
   });
 });
 
-it('auctions 2,000 tasks', () => {
-  const body = { tasks: Array.from({ length: 2_000 }, (_, at) => ({ id: `t${at}`, capability: 'parts.make' })) };
+it('auctions 1,000 tasks', () => {
+  const body = { tasks: Array.from({ length: 1_000 }, (_, at) => ({ id: `t${at}`, capability: 'parts.make' })) };
   const { workflow, options } = prepare(auction, body);
   let verdict = auction.start(workflow, options, { type: 'started', atMs: 0, seed: 1 });
   const coming: CoordinationEvent[] = [];
