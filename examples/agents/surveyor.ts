@@ -20,7 +20,7 @@ export const surveyor = defineAgent({
     const task = surveySchema.safeParse(call.input);
     if (!task.success || (config.only !== undefined && basename(task.data.file) !== config.only)) return null;
     const rows = await columnOf(task.data);
-    return { cost: config.flat + rows.length * config.perRow, confidence: 1 };
+    return { cost: Math.round((config.flat + rows.length * config.perRow) * 100) / 100, confidence: 1 };
   },
   capability: 'data.survey',
   input: surveySchema,
