@@ -70,6 +70,8 @@ interface Entry {
   phase: 'running' | 'settling';
   /** `give-back`: an outcome that is no success returns the task uncharged. `revoked`: the claim is gone, nothing is written. */
   intent: 'run' | 'give-back' | 'revoked';
+  /** The slot was given back. */
+  freed: boolean;
   done: Promise<void>;
 }
 
@@ -124,7 +126,7 @@ export class Attempts {
     return false;
   }
 
-  /** Runs a claimed task on a taken slot; the slot is released when its outcome is written. */
+  /** Runs a claimed task on a taken slot; the slot is released when its handler is done and nothing has to wait for the outcome. */
   start(task: ClaimedTask, slot: TakenSlot): void {
     const entry: Entry = {
       task,
@@ -132,6 +134,7 @@ export class Attempts {
       startedAtMs: this.#parts.ambient.clock.monotonicMs(),
       phase: 'running',
       intent: 'run',
+      freed: false,
       done: Promise.resolve(),
     };
     this.#running.add(entry);
@@ -198,18 +201,27 @@ export class Attempts {
   }
 
   async #run(entry: Entry): Promise<void> {
-    const { workforce, ambient } = this.#parts;
+    const { ambient } = this.#parts;
     try {
       const outcome = await this.#attempt(entry);
       entry.phase = 'settling';
+      // The agent is idle again: what it takes next is claimed by the commit that carries this success. A snapshot is waited for, so
+      // that the next one cannot overtake it, and so is whatever went wrong.
+      if (outcome.type === 'completed' && outcome.snapshot === undefined) this.#free(entry);
       if (entry.intent !== 'revoked') await this.#settle(entry, outcome);
     } catch (error) {
       ambient.log.error('a task left the dispatcher by an exception', { taskId: entry.task.taskId, error });
     } finally {
       this.#running.delete(entry);
-      workforce.release(entry.slot.agentId);
-      this.#parts.onFreed();
+      this.#free(entry);
     }
+  }
+
+  #free(entry: Entry): void {
+    if (entry.freed) return;
+    entry.freed = true;
+    this.#parts.workforce.release(entry.slot.agentId);
+    this.#parts.onFreed();
   }
 
   /** One attempt, no longer than what is left of the task's deadline. */
@@ -236,6 +248,7 @@ export class Attempts {
       agentId: slot.agentId,
       thread: outcome.thread ?? slot.thread,
       runMs: outcome.type === 'released' ? 0 : outcome.runMs,
+      ...('usage' in outcome && outcome.usage ? { usage: outcome.usage } : {}),
       ...(snapshot === undefined || slot.epoch === undefined
         ? {}
         : { agentSnapshot: { id: slot.agentId, epoch: slot.epoch, snapshot } }),
@@ -261,7 +274,7 @@ export class Attempts {
   async #write(
     task: ClaimedTask,
     verdict: Verdict,
-    ran: Pick<SettleTask, 'agentId' | 'thread' | 'runMs' | 'agentSnapshot'>,
+    ran: Pick<SettleTask, 'agentId' | 'thread' | 'runMs' | 'usage' | 'agentSnapshot'>,
   ): Promise<void> {
     const { store, events, ambient, feed } = this.#parts;
     const settle: SettleTask = { taskId: task.taskId, fence: task.fence, attempt: task.attempt, ...verdict, ...ran };

@@ -30,6 +30,8 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
     return node;
   }
   const waitFor = (node: TaskNode, id: string) => node.service.wait(id, { timeoutMs: 60_000 });
+  /** A slot is free once its handler is done; the outcome may still be on its way. */
+  const settled = (node: TaskNode) => node.workforce.usage().taken === 0 && node.dispatcher.running().length === 0;
 
   test('1,000 tasks over agents A, B and AB: none goes astray and each ends once', async () => {
     const starts = new Map<string, number>();
@@ -53,7 +55,7 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
     expect(ranOn.get(agents.b)).toEqual(new Set([B]));
     expect(ranOn.get(agents.ab)).toEqual(new Set([A, B]));
     expect((await node.store.tasks.counts()).byState).toMatchObject({ completed: 1_000, queued: 0, running: 0 });
-    await eventually(() => node.workforce.usage().taken === 0, 'all slots are free');
+    await eventually(() => settled(node), 'all slots are free and all outcomes written');
   });
 
   test('higher priorities start first, equal ones in the order of their arrival', async () => {
@@ -112,7 +114,7 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
       states.map((state) => ['task.accepted', `task.${state}`]),
     );
     expect(new Set(states)).toEqual(new Set(['completed', 'cancelled']));
-    await eventually(() => node.workforce.usage().taken === 0, 'all slots are free');
+    await eventually(() => settled(node), 'all slots are free and all outcomes written');
   });
 
   test('50 parallel submits of one key make one task', async () => {
@@ -131,7 +133,7 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
     expect(new Set(tasks.map(({ id }) => id)).size).toBe(1);
     await waitFor(node, tasks[0]?.id ?? '');
     expect(starts).toBe(1);
-    await eventually(() => node.workforce.usage().taken === 0, 'all slots are free');
+    await eventually(() => settled(node), 'all slots are free and all outcomes written');
     await expect(node.service.submit({ capability: A, input: 2 }, call)).rejects.toMatchObject({
       code: 'idempotency_mismatch',
     });
@@ -215,7 +217,7 @@ describe.each(['pglite', 'postgres'])('tasks on %s', (kind) => {
     const ids = answers.map((answer) => (answer.ok ? answer.task.id : expect.unreachable()));
     const ended = await Promise.all(ids.map((id) => waitFor(node, id)));
     expect(ended.map(({ status, attempt }) => [status, attempt])).toEqual(Array(20).fill(['completed', 1]));
-    await eventually(() => node.workforce.usage().taken === 0, 'all slots are free');
+    await eventually(() => settled(node), 'all slots are free and all outcomes written');
     expect(lost.size).toBe(20);
     expect(node.dispatcher.counters()).toMatchObject({ started: 20, committed: 20, fenced: 0 });
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { wireError } from '../../runtime/contracts/errors.ts';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
+import type { TaskOutcome } from '../../runtime/contracts/task.ts';
 import { testAmbient } from '../kit/ambient.ts';
 import { FakeTable } from '../kit/fake-task-store.ts';
 import { completed, completes, GRACE_MS, POLL_MS, type TaskRig, taskRig, turns } from '../kit/task-rig.ts';
@@ -23,6 +24,49 @@ describe('filling slots', () => {
     expect(states(rig)).toEqual(Array(7).fill('completed'));
     expect(rig.runner.runs.map(({ task }) => task.taskId).sort()).toEqual([...ids].sort());
     expect(rig.workforce.taken).toBe(0);
+    await rig.dispatcher.stop();
+  });
+
+  test.each([
+    ['free again when a success is handed to the store', completed(), 0],
+    ['held until a success with a snapshot is written', { ...completed(), snapshot: { n: 1 } } as TaskOutcome, 1],
+    [
+      'held until a failure is written',
+      { type: 'failed', error: wireError('handler_failed', 'x'), runMs: 1 } as TaskOutcome,
+      1,
+    ],
+  ])('a slot is %s', async (_what, outcome, taken) => {
+    const rig = taskRig();
+    rig.workforce.add('a', ['x@1']);
+    rig.runner.answer = () => outcome;
+    const seen: number[] = [];
+    rig.store.fault = (method) => {
+      if (method === 'settle') seen.push(rig.workforce.taken);
+      return undefined;
+    };
+    await submitted(rig, 'x@1');
+    rig.dispatcher.start();
+    await turns();
+    expect(seen).toEqual([taken]);
+    expect(rig.workforce.taken).toBe(0);
+    await rig.dispatcher.stop();
+  });
+
+  test('the claim for the next task leaves with the outcome of the one before', async () => {
+    const rig = taskRig();
+    rig.workforce.add('a', ['x@1']);
+    rig.runner.answer = completes;
+    const unwritten: number[] = [];
+    rig.store.fault = (method) => {
+      if (method === 'claim') unwritten.push(states(rig).filter((state) => state === 'running').length);
+      return undefined;
+    };
+    await submitted(rig, 'x@1', 2);
+    rig.dispatcher.start();
+    await turns(100);
+    expect(unwritten.slice(0, 2)).toEqual([0, 1]);
+    expect(states(rig)).toEqual(['completed', 'completed']);
+    expect(rig.workforce.mostTaken).toBe(1);
     await rig.dispatcher.stop();
   });
 
