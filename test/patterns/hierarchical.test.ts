@@ -362,6 +362,7 @@ describe('a definition that cannot run', () => {
 
 describe('under a random scheduler', () => {
   const SEEDS = Number(process.env.TROUPE_SIMULATIONS ?? 1_000);
+  const LIMIT_MS = 30_000 + SEEDS * 60;
 
   /** A coordinator that plans at random: good plans and bad ones, nested, over what earlier rounds gave. */
   function plans(random: () => number, { round, results, final }: Told): Outcome {
@@ -381,45 +382,52 @@ describe('under a random scheduler', () => {
     return { output: { tasks } };
   }
 
-  it(`keeps its invariants for ${SEEDS} seeds`, () => {
-    const ends = new Map<string, number>();
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      const after = 1 + (seed % 13);
-      const options = { maxRounds: 1 + (seed % 4), maxSubtasks: 12, maxConcurrency: 1 + (seed % 3), depth: seed % 3 };
-      const result = simulate(
-        hierarchical,
-        { ...base, options },
-        {
-          seed,
-          ...(seed % 7 === 0 ? { interrupt: { after, event: seed % 2 === 0 ? 'cancel' : 'deadline' } } : {}),
-          outcome: (step, _round, random, command) => {
-            if (step === 'plan') return plans(random, told(command));
-            return random() < 0.15 ? { fails: 'by chance' } : { output: { step } };
+  it(
+    `keeps its invariants for ${SEEDS} seeds`,
+    () => {
+      const ends = new Map<string, number>();
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const after = 1 + (seed % 13);
+        const options = { maxRounds: 1 + (seed % 4), maxSubtasks: 12, maxConcurrency: 1 + (seed % 3), depth: seed % 3 };
+        const result = simulate(
+          hierarchical,
+          { ...base, options },
+          {
+            seed,
+            ...(seed % 7 === 0 ? { interrupt: { after, event: seed % 2 === 0 ? 'cancel' : 'deadline' } } : {}),
+            outcome: (step, _round, random, command) => {
+              if (step === 'plan') return plans(random, told(command));
+              return random() < 0.15 ? { fails: 'by chance' } : { output: { step } };
+            },
           },
-        },
-      );
-      const subtasks = result.scheduled.filter(({ key }) => !key.startsWith('plan/')).map(({ key }) => key);
-      const why = `seed ${seed}`;
-      expect(result.maxInFlight, why).toBeLessThanOrEqual(options.maxConcurrency);
-      expect(subtasks.length, why).toBeLessThanOrEqual(options.maxSubtasks);
-      expect(new Set(subtasks).size, why).toBe(subtasks.length);
-      const { rounds } = outputOf(result).plan;
-      expect(rounds.length, why).toBeLessThanOrEqual(options.maxRounds);
-      // no orphan: whatever was planned has an end, and in time: nothing of a round starts before the round before it is over
-      for (const { tasks } of rounds)
-        for (const { status } of tasks) expect(['completed', 'failed', 'skipped', 'cancelled'], why).toContain(status);
-      const order = result.scheduled.map(({ key }) => /^r(\d+)-/.exec(key)?.[1]).filter((round) => round !== undefined);
-      expect(order.map(Number), why).toEqual(order.map(Number).toSorted((a, b) => a - b));
-      const kind = `${result.end.status}:${result.end.stopReason}`;
-      ends.set(kind, (ends.get(kind) ?? 0) + 1);
-    }
-    for (const kind of [
-      'completed:plan_done',
-      'partial:plan_limits',
-      'failed:coordinator_failed',
-      'cancelled:cancelled',
-      'failed:deadline',
-    ])
-      expect(ends.get(kind), `${kind} of ${JSON.stringify([...ends])}`).toBeGreaterThan(SEEDS / 200);
-  });
+        );
+        const subtasks = result.scheduled.filter(({ key }) => !key.startsWith('plan/')).map(({ key }) => key);
+        const why = `seed ${seed}`;
+        expect(result.maxInFlight, why).toBeLessThanOrEqual(options.maxConcurrency);
+        expect(subtasks.length, why).toBeLessThanOrEqual(options.maxSubtasks);
+        expect(new Set(subtasks).size, why).toBe(subtasks.length);
+        const { rounds } = outputOf(result).plan;
+        expect(rounds.length, why).toBeLessThanOrEqual(options.maxRounds);
+        // no orphan: whatever was planned has an end, and in time: nothing of a round starts before the round before it is over
+        for (const { tasks } of rounds)
+          for (const { status } of tasks)
+            expect(['completed', 'failed', 'skipped', 'cancelled'], why).toContain(status);
+        const order = result.scheduled
+          .map(({ key }) => /^r(\d+)-/.exec(key)?.[1])
+          .filter((round) => round !== undefined);
+        expect(order.map(Number), why).toEqual(order.map(Number).toSorted((a, b) => a - b));
+        const kind = `${result.end.status}:${result.end.stopReason}`;
+        ends.set(kind, (ends.get(kind) ?? 0) + 1);
+      }
+      for (const kind of [
+        'completed:plan_done',
+        'partial:plan_limits',
+        'failed:coordinator_failed',
+        'cancelled:cancelled',
+        'failed:deadline',
+      ])
+        expect(ends.get(kind), `${kind} of ${JSON.stringify([...ends])}`).toBeGreaterThan(SEEDS / 200);
+    },
+    LIMIT_MS,
+  );
 });

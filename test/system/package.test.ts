@@ -90,6 +90,7 @@ test('a user of the types compiles under strict settings', async () => {
     import { createTroupe, type TaskView } from 'troupe';
     import { capability, defineAgent, z } from 'troupe/agents';
     import { mintToken } from 'troupe/http';
+    import { strategyConformance } from 'troupe/testing';
     export const greeter = defineAgent({ type: 'greeter', capabilities: { 'text.greet': capability({
       version: 1, input: z.object({ name: z.string() }), output: z.object({ greeting: z.string() }),
       handle: ({ name }) => ({ greeting: name.toUpperCase() }) }) } });
@@ -97,7 +98,7 @@ test('a user of the types compiles under strict settings', async () => {
     const task: TaskView = await troupe.tasks.get('x');
     // @ts-expect-error a port is a number
     const wrong: string = (await troupe.system.status()).uptimeMs;
-    console.log(mintToken, task, wrong);`;
+    console.log(mintToken, task, wrong, strategyConformance);`;
   await writeFile(join(folder, 'user.ts'), source);
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   const flags = ['--strict', '--noEmit', '--skipLibCheck', '--target', 'es2023', '--module', 'nodenext'];
