@@ -133,6 +133,13 @@ describe('a poison item', () => {
     expect(itemsOf(result)).toHaveLength(20);
   });
 
+  it('that ends the run is the last to be put aside: no other item is even looked at', () => {
+    const stages = [stage('a', { input: { n: { $item: 'n' } } })];
+    const result = run({ stages, items: [{ n: 0 }, {}], options: { maxFailedItems: 0 } }, { outcome: poison(0)('a') });
+    expect(result.end).toMatchObject({ status: 'failed', stopReason: 'items_failed' });
+    expect(statuses(result)).toEqual(['dead_letter', 'cancelled']);
+  });
+
   it('in every place leaves a failed run', () => {
     const result = run({ stages: [stage('a')], items: numbers(3) }, { outcome: () => ({ fails: 'always' }) });
     expect(result.end).toMatchObject({
