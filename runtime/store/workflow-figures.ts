@@ -7,13 +7,15 @@ import { clampLimit, sql } from './sql.ts';
 import { OPEN_TASK } from './task-rows.ts';
 import { type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
 
+/** A deadline, and the wall time of a budget, end a run that stands still: they do not move it. */
 const STUCK = `SELECT ${WORKFLOW_COLUMNS} FROM workflow w WHERE tenant = $1 AND ended_at IS NULL AND status = 'running'
   AND started_at < clock_timestamp() - $2 * interval '1 millisecond'
   AND NOT EXISTS (SELECT 1 FROM workflow_journal j WHERE j.workflow_id = w.id AND j.at > clock_timestamp() - $2 * interval '1 millisecond')
   AND NOT EXISTS (SELECT 1 FROM task t WHERE t.workflow_id = w.id AND t.state IN ${OPEN_TASK})
   AND NOT EXISTS (SELECT 1 FROM workflow c WHERE c.parent_id = w.id AND c.ended_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM workflow_input q WHERE q.workflow_id = w.id AND q.state = 'open')
-  AND NOT EXISTS (SELECT 1 FROM workflow_timer m WHERE m.workflow_id = w.id AND NOT m.deadline)
+  AND NOT EXISTS (SELECT 1 FROM workflow_timer m WHERE m.workflow_id = w.id AND NOT m.deadline AND m.key <> '$wall')
+  AND NOT EXISTS (SELECT 1 FROM workflow_inbox i WHERE i.workflow_id = w.id AND NOT i.consumed)
 ORDER BY started_at LIMIT $3`;
 
 const FIGURES = `WITH ended AS MATERIALIZED (SELECT pattern, status, stop_reason, error->>'code' AS code,
