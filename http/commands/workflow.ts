@@ -3,12 +3,14 @@
 import type { Command } from 'commander';
 import { fields, intArgument, jsonArgument, print, type Row, table } from './output.ts';
 import { connect, type RemoteOptions, withRemoteOptions } from './remote.ts';
+import { addWorkflowFigures } from './workflow-figures.ts';
 
 const BASE = '/api/agents/workflows';
 const pathOf = (id: string): string => `${BASE}/${encodeURIComponent(id)}`;
 
 export function addWorkflowCommand(program: Command): void {
   const workflow = program.command('workflow').description('workflows of a running server');
+  addWorkflowFigures(workflow);
 
   withRemoteOptions(workflow.command('create'))
     .description('create a workflow from its definition')
@@ -34,9 +36,13 @@ export function addWorkflowCommand(program: Command): void {
   withRemoteOptions(workflow.command('get'))
     .description('show a workflow and its steps')
     .argument('<id>')
-    .action(async (id: string, flags: RemoteOptions) => {
+    .option('--steps <n>', 'steps to show, at most 1000', intArgument('--steps'))
+    .option('--steps-cursor <cursor>', 'the next steps')
+    .action(async (id: string, flags: RemoteOptions & { steps?: number; stepsCursor?: string }) => {
       const remote = await connect(flags);
-      print(await remote.get(pathOf(id)), flags.json, show);
+      const { steps, stepsCursor } = flags;
+      const query = { ...(steps === undefined ? {} : { stepsLimit: String(steps) }), stepsCursor };
+      print(await remote.get(pathOf(id), query), flags.json, show);
     });
 
   withRemoteOptions(workflow.command('list'))
@@ -77,7 +83,8 @@ function start(remote: Awaited<ReturnType<typeof connect>>, id: string, waitS: n
 function show(workflow: Row): string {
   const head = fields(workflow, ['id', 'name', 'pattern', 'status', 'stopReason', 'progress', 'output', 'error']);
   const steps = table(workflow.tasks as Row[], ['id', 'state', 'capability', 'taskId', 'attempts', 'reason']);
-  return `${head}\n\n${steps}`;
+  const more = workflow.nextStep ? `\nmore steps: --steps-cursor ${workflow.nextStep}` : '';
+  return `${head}\n\n${steps}${more}`;
 }
 
 function pageText({ items, nextCursor }: { items: Row[]; nextCursor: string | null }): string {

@@ -138,6 +138,41 @@ describe('the command line', () => {
     expect(JSON.parse((await troupe(['agents', 'delete', 'shell', '--json'])).out)).toMatchObject({ mode: 'drain' });
   });
 
+  test('plans a workflow, and tells what patterns achieved and which runs stand still', async () => {
+    const definition = JSON.stringify({
+      pattern: 'parallel',
+      tasks: [
+        { id: 'a', capability: 'probe.run', input: { answer: 1 } },
+        { id: 'b', capability: 'probe.run', input: { answer: 2 }, dependsOn: ['a'] },
+        { id: 'c', capability: 'probe.run', input: { answer: 3 }, dependsOn: ['a', 'b'] },
+      ],
+    });
+    const planned = await troupe(['workflow', 'plan', definition]);
+    expect([planned.code, planned.err]).toEqual([0, '']);
+    expect(planned.out).toMatch(/^ID +LEVEL +CAPABILITY/);
+    expect(planned.out).toMatch(/needless +c after a/);
+    expect(JSON.parse((await troupe(['workflow', 'plan', definition, '--json'])).out)).toMatchObject({
+      order: ['a', 'b', 'c'],
+      redundantEdges: [{ step: 'c', dependsOn: 'a' }],
+    });
+    expect((await troupe(['workflow', 'plan', '{"tasks":[{"id":"a"}]}'])).code).toBe(1);
+
+    await troupe(['agents', 'create', 'probe', '--name', 'planned']);
+    const ran = await troupe(['workflow', 'create', definition, '--start', '--wait', '30', '--json']);
+    const view = JSON.parse(ran.out);
+    expect(view).toMatchObject({ status: 'completed', nextStep: null, metrics: { amdahl: { serialFraction: 1 } } });
+    const page = await troupe(['workflow', 'get', view.id, '--steps', '2']);
+    expect(page.out).toMatch(/more steps: --steps-cursor 2$/m);
+    await troupe(['agents', 'delete', 'planned']);
+
+    expect((await troupe(['workflow', 'stats', '--within', '1h'])).out).toMatch(/^PATTERN +RUNS.*\nparallel +1/);
+    const stats = JSON.parse((await troupe(['workflow', 'stats', '--json'])).out);
+    expect(stats).toMatchObject({ withinMs: 604_800_000, patterns: [{ pattern: 'parallel', runs: 1 }] });
+    expect((await troupe(['workflow', 'stuck', '--idle', '5s'])).out.trim()).toBe('none');
+    expect(JSON.parse((await troupe(['workflow', 'stuck', '--json', '--limit', '3'])).out)).toEqual({ items: [] });
+    expect((await troupe(['workflow', 'stats', '--within', 'soon'])).code).toBe(64);
+  });
+
   const failures: readonly (readonly [
     name: string,
     args: readonly string[],
@@ -181,6 +216,9 @@ describe('the command line', () => {
     ['agents'],
     ['task', 'submit'],
     ['workflow', 'create'],
+    ['workflow', 'plan'],
+    ['workflow', 'stats'],
+    ['workflow', 'stuck'],
     ['migrate'],
     ['config', 'print'],
   ])('explains itself: troupe %s %s', async (...args) => {
