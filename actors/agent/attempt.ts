@@ -4,6 +4,7 @@ import { toWireError, type WireError } from '../../runtime/contracts/errors.ts';
 import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
 import type { Capability } from './capability.ts';
 import { type AgentCore, AttemptContext } from './contexts.ts';
+import { runInHand } from './task-in-hand.ts';
 import { validateAsync } from './validation.ts';
 
 /**
@@ -20,19 +21,26 @@ export async function runAttempt(
   const startedAt = core.cell.nowMs();
   const runMs = (): number => Math.max(0, core.cell.nowMs() - startedAt);
   const ctx = new AttemptContext(core, task, signal);
+  const ended = (outcome: Ended): TaskOutcome => {
+    const usage = ctx.used;
+    return usage === undefined ? outcome : { ...outcome, usage };
+  };
   try {
     const result = await handle(ctx, core, capability, task, signal);
-    if (signal.aborted) return aborted(signal, runMs());
-    if (ctx.handedTo) return { ...ctx.handedTo, runMs: runMs() };
+    if (signal.aborted) return ended(aborted(signal, runMs()));
+    if (ctx.handedTo) return ended({ ...ctx.handedTo, runMs: runMs() });
     const snapshot = core.dirty ? { snapshot: core.snapshot() } : {};
     core.dirty = false;
-    return { type: 'completed', result, ...snapshot, runMs: runMs() };
+    return ended({ type: 'completed', result, ...snapshot, runMs: runMs() });
   } catch (error) {
-    if (signal.aborted) return aborted(signal, runMs());
-    if (ctx.handedTo) return { ...ctx.handedTo, runMs: runMs() };
-    return { type: 'failed', error: failureOf(error), runMs: runMs() };
+    if (signal.aborted) return ended(aborted(signal, runMs()));
+    if (ctx.handedTo) return ended({ ...ctx.handedTo, runMs: runMs() });
+    return ended({ type: 'failed', error: failureOf(error), runMs: runMs() });
   }
 }
+
+/** The ends of an attempt that its own thread reports. */
+type Ended = Exclude<TaskOutcome, { type: 'lost' | 'released' }>;
 
 async function handle(
   ctx: AttemptContext,
@@ -46,14 +54,14 @@ async function handle(
   if (!input.ok) throw input.error;
   // Last moment before the handler: one that only listens for `abort` would never hear of an earlier one.
   signal.throwIfAborted();
-  const result = await core.cell.attribute(() => capability.handle(input.value, ctx));
+  const result = await core.cell.attribute(() => runInHand(ctx, () => capability.handle(input.value, ctx)));
   if (ctx.handedTo) return undefined;
   const output = await validateAsync(capability.output, result, 'invalid_output', 'result');
   if (!output.ok) throw output.error;
   return output.value;
 }
 
-function aborted(signal: AbortSignal, runMs: number): TaskOutcome {
+function aborted(signal: AbortSignal, runMs: number): Ended {
   const timedOut = toWireError(signal.reason).code === 'task_timeout';
   return timedOut ? { type: 'timed_out', runMs } : { type: 'cancelled', runMs };
 }

@@ -4,6 +4,7 @@
 import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import type { SubmitTask, TaskView } from '../../runtime/contracts/task.ts';
+import type { TaskUsage } from '../../runtime/contracts/usage.ts';
 
 export interface AgentLog {
   debug(message: string, fields?: Record<string, unknown>): void;
@@ -111,6 +112,12 @@ export interface TaskContext<State = unknown, Config = unknown> extends AgentCon
   readonly traceparent: string | undefined;
   /** Shows how far this attempt is; the latest wins. Lost when the node dies. */
   progress(progress: unknown): void;
+  /**
+   * Adds to what this attempt has used: kept with the task however the attempt ends (unless its thread dies under it), summed over its
+   * attempts, and counted against the budget of its run. What the shipped model uses, and messages sent by this context, are counted
+   * without it. Throws `invalid_input` for anything but numbers from 0 on.
+   */
+  usage(used: TaskUsage): void;
   /**
    * Ends this attempt by giving the task to another agent (id or name in the tenant), or to whoever offers a capability: it goes
    * back to the queue under its id, in its workflow's step, with `input` or as it was, and the attempt is not charged. Does not

@@ -5,6 +5,8 @@ import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
 import { RuntimeError, toWireError } from '../../runtime/contracts/errors.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import type { HandoffOutcome, TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
+import { type TaskUsage, usageSchema } from '../../runtime/contracts/usage.ts';
+import { parseInput } from '../../runtime/contracts/validation.ts';
 import type { CellRequest } from '../../runtime/contracts/wire.ts';
 import type {
   AgentContext,
@@ -301,6 +303,8 @@ export class ReceivedContext extends CoreContext implements MessageContext {
   }
 }
 
+const reportSchema = usageSchema.omit({ calls: true });
+
 export class AttemptContext extends CoreContext implements TaskContext {
   readonly #task: TaskAssignment;
   readonly #signal: AbortSignal;
@@ -337,6 +341,41 @@ export class AttemptContext extends CoreContext implements TaskContext {
   }
   get traceparent(): string | undefined {
     return this.#task.traceparent;
+  }
+
+  #reported: { tokens?: number; cost?: number; messages?: number } | undefined;
+  #sent = 0;
+
+  /** What was used so far; undefined: nothing. */
+  get used(): TaskUsage | undefined {
+    if (this.#sent === 0) return this.#reported;
+    return { ...this.#reported, messages: this.#sent + (this.#reported?.messages ?? 0) };
+  }
+
+  usage(used: TaskUsage): void {
+    const { tokens, cost, messages } = parseInput(reportSchema, used, 'usage');
+    const sum = this.#reported ?? {};
+    if (tokens) sum.tokens = tokens + (sum.tokens ?? 0);
+    if (cost) sum.cost = cost + (sum.cost ?? 0);
+    if (messages) sum.messages = messages + (sum.messages ?? 0);
+    if (tokens || cost || messages) this.#reported = sum;
+  }
+
+  override tell(to: AgentId, type: string, body?: unknown): void {
+    this.#sent++;
+    super.tell(to, type, body);
+  }
+  override tellConfirmed(to: AgentId, type: string, body?: unknown): Promise<TellResult> {
+    this.#sent++;
+    return super.tellConfirmed(to, type, body);
+  }
+  override ask(...question: Parameters<CoreContext['ask']>): Promise<unknown> {
+    this.#sent++;
+    return super.ask(...question);
+  }
+  override publish(topic: string, type: string, body?: unknown): Promise<void> {
+    this.#sent++;
+    return super.publish(topic, type, body);
   }
 
   /** Where its handler has given it, if it has. */

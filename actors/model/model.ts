@@ -1,5 +1,6 @@
 // The model as the agents of one thread share it: one client and circuit per server, one lane per model on it.
 
+import { meterTasks, usedByTask } from '../agent/task-in-hand.ts';
 import { Circuit, type CircuitOptions } from './circuit.ts';
 import { Lane, type LaneOptions } from './lane.ts';
 import type { ChatReply, ChatRequest, ModelCheck, ModelClient } from './model-client.ts';
@@ -44,7 +45,7 @@ export function modelSettings(
   };
 }
 
-/** A model bound to its settings: what handlers use. */
+/** A model bound to its settings: what handlers use. The tokens of each answer count as used by the task that asked. */
 export interface Model {
   readonly name: string;
   readonly host: string;
@@ -57,9 +58,19 @@ export function bindModel(client: ModelClient, name: string): Model {
     name,
     host: client.host,
     check: (signal) => client.check(name, { signal }),
-    chat: (request) => client.chat({ ...request, model: name }),
+    async chat(request) {
+      const reply = await client.chat({ ...request, model: name });
+      // After the wait: this is the caller's task again, whoever's turn in the lane it was.
+      const tokens = reply.promptTokens + reply.outputTokens;
+      // A server that counts oddly must not fail the task.
+      if (Number.isSafeInteger(tokens) && tokens > 0) usedByTask({ tokens });
+      return reply;
+    },
   };
 }
+
+// What models use is counted, so the tasks of a thread with a model are followed.
+meterTasks();
 
 // One set of guards per server in this thread: agents that share a thread share its circuit and its lanes.
 const servers = new Map<string, ModelClient>();

@@ -24,6 +24,14 @@ const probeInputSchema = z.strictObject({
   answer: z.unknown().optional(),
   /** The cost it bids in an auction. */
   bid: z.number().min(0).optional(),
+  /** Says it used this, in attempts that fail too. */
+  usage: z
+    .strictObject({
+      tokens: z.number().int().min(0).optional(),
+      cost: z.number().min(0).optional(),
+      messages: z.number().int().min(0).optional(),
+    })
+    .optional(),
   /** Length of a text that the result carries as `payload`. */
   bytes: z.number().int().min(0).max(16_777_216).optional(),
 });
@@ -48,6 +56,7 @@ interface ProbeState {
 
 async function run(given: ProbeInput, ctx: TaskContext<ProbeState, ProbeInput>): Promise<ProbeResult> {
   const input = { ...ctx.config, ...given };
+  if (input.usage) ctx.usage(input.usage);
   if (input.sleepMs) await ctx.sleep(input.sleepMs);
   if (input.cpuMs) burnCpu(input.cpuMs, ctx);
   if (input.exit) await exitBy(input.exit, ctx.signal);

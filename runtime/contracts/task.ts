@@ -5,6 +5,7 @@ import { agentQueue, capabilityQueue, capabilityRefSchema, type Queue } from './
 import { type WireError, wireErrorSchema } from './errors.ts';
 import type { AgentId, TaskId, WorkflowId } from './ids.ts';
 import { taskIdSchema } from './ids.ts';
+import { type TaskUsage, usageSchema } from './usage.ts';
 
 /**
  * `scheduled`: waits for its time (delay or back-off); `queued`: runnable; `running`; `waiting`: for a person's input.
@@ -113,6 +114,9 @@ export const taskViewSchema = z
     workflowId: z.string().nullable(),
     stepKey: z.string().nullable(),
     progress: z.unknown().optional(),
+    usage: usageSchema
+      .optional()
+      .meta({ description: 'What its attempts used so far, as far as they reported it; absent: nothing.' }),
     /** Why a queued task does not start, e.g. `no_agent_offers_capability`. */
     waitingFor: z.string().optional(),
     timings: z.object({
@@ -168,6 +172,7 @@ export interface HandoffOutcome {
   readonly input?: { readonly value: unknown };
   readonly reason?: string;
   readonly runMs: number;
+  readonly usage?: TaskUsage;
 }
 
 /** Where a task handed on goes: one agent, or a capability (`agentId` null). */
@@ -178,12 +183,21 @@ export interface HandoffTarget {
   readonly agentId: AgentId | null;
 }
 
-/** How one attempt ended, as the thread (or the pool, when the thread died) reports it. */
+/**
+ * How one attempt ended, as the thread (or the pool, when the thread died) reports it. `usage`: what the attempt reported to have used,
+ * absent when that is nothing; an attempt that is lost or does not heed its abort takes its figures along.
+ */
 export type TaskOutcome =
-  | { readonly type: 'completed'; readonly result: unknown; readonly snapshot?: unknown; readonly runMs: number }
-  | { readonly type: 'failed'; readonly error: WireError; readonly runMs: number }
-  | { readonly type: 'timed_out'; readonly runMs: number }
-  | { readonly type: 'cancelled'; readonly runMs: number }
+  | {
+      readonly type: 'completed';
+      readonly result: unknown;
+      readonly snapshot?: unknown;
+      readonly runMs: number;
+      readonly usage?: TaskUsage;
+    }
+  | { readonly type: 'failed'; readonly error: WireError; readonly runMs: number; readonly usage?: TaskUsage }
+  | { readonly type: 'timed_out'; readonly runMs: number; readonly usage?: TaskUsage }
+  | { readonly type: 'cancelled'; readonly runMs: number; readonly usage?: TaskUsage }
   /** The agent or its thread died. `culprit`: surely because of this task (poison counts). */
   | { readonly type: 'lost'; readonly error: WireError; readonly culprit: boolean; readonly runMs: number }
   | HandoffOutcome
@@ -237,6 +251,8 @@ export interface SettleTask {
   readonly agentId: AgentId | null;
   readonly thread: number | null;
   readonly runMs: number;
+  /** What this attempt used; added to what the task has used so far. */
+  readonly usage?: TaskUsage;
   /** Saved with the outcome in the same transaction, guarded by the agent's epoch. */
   readonly agentSnapshot?: { readonly id: AgentId; readonly epoch: number; readonly snapshot: unknown };
 }

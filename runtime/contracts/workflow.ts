@@ -5,6 +5,9 @@ import { capabilityRefSchema } from './agent.ts';
 import { wireErrorSchema } from './errors.ts';
 import { workflowIdSchema } from './ids.ts';
 import { retrySchema } from './task.ts';
+import { usageSchema } from './usage.ts';
+
+export { type Usage, usageSchema } from './usage.ts';
 
 export const PATTERNS = [
   'sequential',
@@ -61,18 +64,6 @@ export const conditionSchema: z.ZodType<Condition> = z.lazy(() =>
     z.strictObject({ not: conditionSchema }),
   ]),
 ) as z.ZodType<Condition>;
-
-/** What work used or may use. `cost` in any one unit, the same everywhere in a run. */
-export const usageSchema = z
-  .strictObject({
-    tokens: z.number().int().min(0).max(1e12).optional(),
-    cost: z.number().min(0).max(1e12).optional(),
-    /** Steps started: every task counts one. */
-    calls: z.number().int().min(0).max(1e9).optional(),
-    messages: z.number().int().min(0).max(1e9).optional(),
-  })
-  .meta({ id: 'Usage' });
-export type Usage = z.infer<typeof usageSchema>;
 
 /** Limits of a run and everything below it. What a step may use is reserved before it starts; what it used is settled when it ends. */
 export const budgetSchema = z

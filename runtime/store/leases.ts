@@ -42,7 +42,7 @@ freed AS (UPDATE task t SET
     ended_at = CASE WHEN v.fate = 'dead' THEN v.at END
   FROM victim v WHERE t.id = v.id AND ${few('v.was_fence')}
   RETURNING v.*, t.state, t.fence, t.event_seq, t.tenant, t.queue, t.workflow_id, t.step_key, t.round, t.created_at, t.claimed_at, t.started_at,
-    t.attempt AS attempts, t.last_agent AS agent_id, NULL::jsonb AS result),
+    t.attempt AS attempts, t.last_agent AS agent_id, NULL::jsonb AS result, t.usage),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, started_at, ended_at, outcome, error, run_ms)
   SELECT id, was_fence, attempts, was_node, NULL, claimed_at, at, 'lost', $2::jsonb, extract(epoch FROM at - claimed_at) * 1000 FROM freed),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)

@@ -24,7 +24,7 @@ export const END_TASKS = `ended AS (UPDATE task t SET state = g.state, fence = t
       THEN jsonb_build_object('outcome', 'before_start', 'afterMs', 0, 'collateral', '[]'::jsonb) END
   FROM target g WHERE t.id = g.id AND ${few('g.was_fence')}
   RETURNING g.*, t.fence, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.created_at, t.claimed_at, t.started_at,
-    t.attempt AS attempts, t.last_agent AS agent_id, NULL::jsonb AS result),
+    t.attempt AS attempts, t.last_agent AS agent_id, NULL::jsonb AS result, t.usage),
 ended_attempts AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, started_at, ended_at, outcome, error, run_ms)
   SELECT id, was_fence, attempts, was_node, agent_id, claimed_at, at, state, error, extract(epoch FROM at - claimed_at) * 1000
   FROM ended WHERE was = 'running'),

@@ -6,13 +6,15 @@ import { toUuid } from '../contracts/ids.ts';
 import type { Db, TaskStore } from '../contracts/store.ts';
 import type { HandoffTarget, SettleTask, TaskSettlement } from '../contracts/task.ts';
 import { sql } from './sql.ts';
+import { usageWith } from './task-rows.ts';
 
 // The guard of the settling statement: see there. The attempt is given back, and its row in the history says whose it was.
 const HAND_OFF = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
 ok AS (UPDATE task t SET state = 'queued', owner_node = NULL, queue = $4, agent_id = $5::uuid, capability = $6, version = $7::int,
     input = CASE WHEN $8::boolean THEN $9::jsonb ELSE t.input END, attempt = t.attempt - 1, error = NULL, run_at = now.at,
-    last_agent = coalesce($10::uuid, t.last_agent), event_seq = t.event_seq + 1
+    last_agent = coalesce($10::uuid, t.last_agent), event_seq = t.event_seq + 1,
+    usage = ${usageWith('$15::jsonb')}
   FROM now, me WHERE t.id = $1 AND t.fence = $3 AND t.owner_node IS NOT DISTINCT FROM me.id
   RETURNING t.id, t.fence, t.tenant, t.event_seq, t.claimed_at, now.at),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, run_ms)
@@ -32,6 +34,7 @@ export function handoffData(op: SettleTask, { target, reason }: HandedOff): Reco
     from: op.agentId,
     to: addresseeOf(target),
     ...(reason === undefined ? {} : { reason }),
+    ...(op.usage ? { usage: op.usage } : {}),
   };
 }
 
@@ -65,6 +68,7 @@ export async function handOff(
       op.thread,
       op.runMs,
       JSON.stringify(data),
+      op.usage ? JSON.stringify(op.usage) : null,
     ),
   );
   const [row] = rows;

@@ -5,6 +5,7 @@ import type { EventType, RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
 import type { NewTask } from '../contracts/store.ts';
 import type { ClaimedTask, ResolvedRetry, TaskState, TaskView } from '../contracts/task.ts';
+import type { Usage } from '../contracts/usage.ts';
 import { idOrNull } from './sql.ts';
 
 /** One step of priority is worth this much waiting time. */
@@ -161,6 +162,13 @@ export function viewOfNew(task: NewTask, row: InsertedRow): TaskView {
   };
 }
 
+/** What a task has used with what one more attempt did; nothing is computed for an attempt that reported nothing. */
+export const usageWith = (
+  used: string,
+): string => `CASE WHEN ${used} IS NULL THEN t.usage WHEN t.usage IS NULL THEN ${used}
+  ELSE (SELECT jsonb_object_agg(key, n) FROM (SELECT key, sum(value::numeric) AS n
+    FROM (SELECT * FROM jsonb_each_text(t.usage) UNION ALL SELECT * FROM jsonb_each_text(${used})) AS both_ GROUP BY key) AS summed) END`;
+
 /** What a claim returns of table `t`; `at` must be in scope. */
 export const CLAIM_COLUMNS = `t.id, t.fence, t.attempt, t.capability, t.version, t.input, t.timeout_ms, t.tenant, t.workflow_id, t.step_key,
   t.traceparent, t.queue, t.agent_id, t.max_attempts, t.retry, t.crash_count, t.priority,
@@ -217,7 +225,7 @@ export function claimedOf(row: ClaimRow): ClaimedTask {
 }
 
 export const TASK_COLUMNS = `id, state, capability, priority, input, result, error, attempt, max_attempts, agent_id, last_agent, workflow_id,
-  step_key, created_at, run_at, started_at, ended_at, claimed_at, clock_timestamp() AS now`;
+  step_key, created_at, run_at, started_at, ended_at, claimed_at, usage, clock_timestamp() AS now`;
 
 export interface TaskRow {
   readonly id: string;
@@ -237,6 +245,7 @@ export interface TaskRow {
   readonly run_at: string;
   readonly started_at: string | null;
   readonly ended_at: string | null;
+  readonly usage: Usage | null;
   readonly now: string;
 }
 
@@ -256,6 +265,7 @@ export function taskView(row: TaskRow): TaskView {
     agentId: idOrNull('agent', row.last_agent ?? row.agent_id),
     workflowId: idOrNull('workflow', row.workflow_id),
     stepKey: row.step_key,
+    ...(row.usage ? { usage: row.usage } : {}),
     timings: {
       submittedAt: row.created_at,
       runAt: row.run_at,

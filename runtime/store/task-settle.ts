@@ -8,9 +8,10 @@ import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { few, sql, withTypeIds } from './sql.ts';
 import { handOff, handoffData } from './task-handoff.ts';
+import { usageWith } from './task-rows.ts';
 import { tally } from './task-tally.ts';
 
-/** The inbox row of a step's end; `s` carries the settled task. The event id makes it unique per end. */
+/** The inbox row of a step's end; `s` carries the settled task, `usage` all that it used. The event id makes it unique per end. */
 export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
   SELECT s.workflow_id, s.id::text || '/' || s.fence, CASE WHEN s.state = 'completed'
     THEN jsonb_build_object('type', 'step.completed', 'output', s.result)
@@ -19,6 +20,7 @@ export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (w
       'agentId', s.agent_id, 'attempts', s.attempts, 'startedAtMs', floor(extract(epoch FROM s.started_at) * 1000)::bigint,
       'createdAtMs', floor(extract(epoch FROM s.created_at) * 1000)::bigint,
       'lastStartedAtMs', floor(extract(epoch FROM s.claimed_at) * 1000)::bigint)
+    || CASE WHEN s.usage IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('usage', s.usage) END
   FROM ${source} s WHERE s.workflow_id IS NOT NULL AND s.state IN ('completed', 'failed', 'dead', 'cancelled', 'timed_out')
   ON CONFLICT DO NOTHING`;
 
@@ -30,16 +32,17 @@ const SETTLE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, fence bigint, attempt int, state text,
   result jsonb, error jsonb, delay_ms bigint, uncharge int, crash int, outcome text, agent_id uuid, thread int, run_ms float8,
-  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
+  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb, used jsonb) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
 ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     error = CASE WHEN r.state = 'completed' THEN NULL ELSE coalesce(r.error, t.error) END,
     attempt = t.attempt - r.uncharge, crash_count = t.crash_count + r.crash,
     run_at = CASE WHEN r.delay_ms IS NULL THEN t.run_at ELSE r.at + r.delay_ms * interval '1 millisecond' END,
     last_agent = coalesce(r.agent_id, t.last_agent),
     ended_at = CASE WHEN r.delay_ms IS NULL THEN r.at END,
-    event_seq = t.event_seq + (r.event IS NOT NULL)::int
+    event_seq = t.event_seq + (r.event IS NOT NULL)::int, usage = ${usageWith('r.used')}
   FROM r, me WHERE t.id = r.id AND t.fence = r.fence AND t.owner_node IS NOT DISTINCT FROM me.id
-  RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.created_at, t.claimed_at, t.started_at, t.attempt AS attempts),
+  RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.created_at, t.claimed_at, t.started_at, t.attempt AS attempts,
+    t.usage),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, error, run_ms)
   SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
@@ -69,7 +72,7 @@ function plan(op: SettleTask): {
   readonly data: Record<string, unknown>;
 } {
   const { settlement } = op;
-  const base = { attempt: op.attempt, agentId: op.agentId, runMs: op.runMs };
+  const base = { attempt: op.attempt, agentId: op.agentId, runMs: op.runMs, ...(op.usage ? { usage: op.usage } : {}) };
   switch (settlement.type) {
     case 'completed':
       return { state: 'completed', error: null, event: 'task.completed', data: base };
@@ -121,6 +124,7 @@ export function settleKind(node: string): OpKind<SettleTask, SettledRow, SettleO
           : {}),
         event,
         data,
+        ...(op.usage ? { used: op.usage } : {}),
       };
     },
     statement: (json) => sql('task_settle', SETTLE, json, node),

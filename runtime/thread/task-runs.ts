@@ -133,8 +133,10 @@ export class TaskRuns {
   #settled(run: Run, outcome: TaskOutcome): void {
     if (this.#runs.get(run.key) !== run) return;
     const runMs = this.#owner.nowMs() - run.startedAtMs;
-    if (run.why === 'timed_out') this.#report(run, { type: 'timed_out', runMs });
-    else if (run.why === 'cancelled' && outcome.type !== 'completed') this.#report(run, { type: 'cancelled', runMs });
+    const used = 'usage' in outcome && outcome.usage ? { usage: outcome.usage } : {};
+    if (run.why === 'timed_out') this.#report(run, { type: 'timed_out', runMs, ...used });
+    else if (run.why === 'cancelled' && outcome.type !== 'completed')
+      this.#report(run, { type: 'cancelled', runMs, ...used });
     else this.#report(run, outcome);
   }
 
@@ -149,7 +151,8 @@ export class TaskRuns {
       this.#owner.outcome(run.key, value as TaskOutcome, plain);
     } catch (error) {
       const message = `the result cannot be cloned: ${toWireError(error).message}`;
-      this.#owner.outcome(run.key, this.#failed(run, wireError('not_cloneable', message)), true);
+      const used = 'usage' in outcome && outcome.usage ? { usage: outcome.usage } : {};
+      this.#owner.outcome(run.key, { ...this.#failed(run, wireError('not_cloneable', message)), ...used }, true);
     }
   }
 

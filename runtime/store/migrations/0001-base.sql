@@ -51,6 +51,8 @@ CREATE TABLE task (
   input jsonb,
   result jsonb,
   error jsonb,
+  -- What its attempts used together, as far as they reported it.
+  usage jsonb,
   CHECK ((state = 'running') = (owner_node IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX task_ready ON task (queue, rank, id) WHERE state = 'queued';

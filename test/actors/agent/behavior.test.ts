@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { capability } from '../../../actors/agent/capability.ts';
+import type { TaskContext } from '../../../actors/agent/context.ts';
 import { defineAgent } from '../../../actors/agent/define-agent.ts';
 import { TaskError, z } from '../../../actors/index.ts';
 import type { ActorDefinition, CellBehavior } from '../../../runtime/contracts/actor.ts';
@@ -240,6 +241,78 @@ describe('messages', () => {
     expect(cell.replies).toMatchObject([{ body: 'good' }]);
     expect(cell.errorReplies).toMatchObject([{ error: { code: 'invalid_input' } }]);
   });
+});
+
+describe('what an attempt used', () => {
+  type Handler = (input: { n: number }, ctx: TaskContext) => unknown;
+  const used = { tokens: 12, cost: 0.5 };
+  const spend: Handler = (_input, ctx) => {
+    ctx.usage({ tokens: 5 });
+    ctx.usage({ tokens: 7, cost: 0.5 });
+    ctx.usage({ tokens: 0, messages: undefined });
+  };
+  const run = async (handle: Handler, signal = never) => {
+    const { cell, agent } = await started(worker(handle as Parameters<typeof worker>[0]));
+    const running = agent.runTask(taskOf('work.do', { n: 1 }), signal);
+    await cell.clock.advanceAsync(10);
+    return running;
+  };
+
+  test.each<[string, Handler, string]>([
+    ['completed', () => ({ doubled: 2 }), 'completed'],
+    ['failed', () => Promise.reject(new Error('no')), 'failed'],
+    ['failed by its result', () => 'no result', 'failed'],
+    ['handed on', (_input, ctx) => ctx.handoff('ada'), 'handed_off'],
+  ])('is the sum of its reports, %s', async (_name, end, type) => {
+    const outcome = await run((input, ctx) => {
+      spend(input, ctx);
+      return end(input, ctx);
+    });
+    expect(outcome).toMatchObject({ type, usage: used });
+  });
+
+  test('goes with an attempt that is aborted', async () => {
+    const stop = new AbortController();
+    const running = run(async (input, ctx) => {
+      spend(input, ctx);
+      stop.abort();
+      await ctx.sleep(1);
+    }, stop.signal);
+    expect(await running).toMatchObject({ type: 'cancelled', usage: used });
+  });
+
+  test('has its messages, with those it reported of others', async () => {
+    const outcome = await run(async (_input, ctx) => {
+      ctx.tell(agentIdOf(2), 'a');
+      await ctx.tellConfirmed(agentIdOf(2), 'a');
+      await ctx.ask(agentIdOf(2), 'a');
+      await ctx.publish('topic', 'a');
+      ctx.usage({ messages: 3 });
+      return { doubled: 2 };
+    });
+    expect(outcome).toMatchObject({ type: 'completed', usage: { messages: 7 } });
+  });
+
+  test('is not there when nothing was used', async () => {
+    expect(
+      await run((_input, ctx) => {
+        ctx.usage({ tokens: 0, cost: 0 });
+        return { doubled: 2 };
+      }),
+    ).not.toHaveProperty('usage');
+  });
+
+  test.each([{ tokens: -1 }, { tokens: 0.5 }, { cost: Number.POSITIVE_INFINITY }, { messages: '1' }, { calls: 1 }])(
+    'cannot be %o: the attempt fails, and what it had reported counts',
+    async (wrong) => {
+      const outcome = await run((input, ctx) => {
+        spend(input, ctx);
+        ctx.usage(wrong as object);
+        return { doubled: 2 };
+      });
+      expect(outcome).toMatchObject({ type: 'failed', error: { code: 'invalid_input' }, usage: used });
+    },
+  );
 });
 
 describe('outcomes of a task', () => {

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { runInHand } from '../../../actors/agent/task-in-hand.ts';
 import { Circuit } from '../../../actors/model/circuit.ts';
 import { Lane } from '../../../actors/model/lane.ts';
 import { bindModel, guardModel, modelSettings } from '../../../actors/model/model.ts';
@@ -174,6 +175,31 @@ describe('a lane', () => {
     await expect(failing).rejects.toThrow('no');
     await expect(next).resolves.toBe('next');
     expect([lane.running, lane.waiting]).toEqual([0, 0]);
+  });
+});
+
+describe('what a model uses', () => {
+  test('counts for the task that asked, whoever freed its place in the lane, and for nobody outside of tasks', async () => {
+    const server = await serve();
+    const guarded = guardModel(ollamaClient({ host: server.host }), {
+      circuit: { nowMs: () => 0 },
+      lane: { limit: 1, maxWaiting: 5 },
+    });
+    const model = bindModel(guarded, 'llama3.2');
+    const chat = () => model.chat({ messages: hello.messages });
+    const asking = (calls: number) => {
+      const reports: unknown[] = [];
+      const task = { usage: (used: unknown) => void reports.push(used) };
+      return runInHand(task, async () => {
+        for (let call = 0; call < calls; call++) await chat();
+      }).then(() => reports);
+    };
+    const tenTokens = { tokens: 10 };
+    await expect(Promise.all([asking(1), chat(), asking(2)])).resolves.toEqual([
+      [tenTokens],
+      expect.objectContaining({ text: 'ok' }),
+      [tenTokens, tenTokens],
+    ]);
   });
 });
 
