@@ -391,6 +391,40 @@ describe('a swarm as a person sees it', () => {
   });
 });
 
+describe('an outcome', () => {
+  const workflow = createWorkflowSchema.parse({ pattern: 'swarm', ...body({ agents: 2 }) });
+  const options = swarm.options.parse(workflow.options);
+  const scored = (round: number, score: number) =>
+    ({
+      type: 'step.completed',
+      atMs: 1,
+      step: 'p1',
+      round,
+      output: { score },
+      taskId: '',
+      agentId: null,
+      attempts: 1,
+      startedAtMs: 0,
+    }) as const;
+  const begun = swarm.start(workflow, options, { type: 'started', atMs: 0, seed: 1 }).state;
+  const first = swarm.decide(workflow, options, begun, scored(0, 4));
+
+  it('that comes twice, late or for a round that never began changes nothing', () => {
+    for (const event of [scored(0, 1), scored(2, 1), { ...scored(0, 1), step: 'p3' }, { ...scored(0, 1), step: 'p0' }])
+      expect(swarm.decide(workflow, options, first.state, event).state).toBe(first.state);
+    const ended = swarm.decide(workflow, options, first.state, { type: 'cancel', atMs: 1, reason: 'user' }).state;
+    expect(swarm.decide(workflow, options, ended, scored(1, 1)).state).toBe(ended);
+  });
+
+  it('that is worse leaves a member its own best, and one that is as good is no improvement', () => {
+    const worse = swarm.decide(workflow, options, first.state, scored(1, 9)).state;
+    expect(worse.members[0]?.best).toEqual(first.state.members[0]?.best);
+    const same = swarm.decide(workflow, options, first.state, scored(1, 4));
+    expect(same.state.best).toEqual(first.state.best);
+    expect(same.decisions).toEqual([]);
+  });
+});
+
 describe('a swarm that cannot run', () => {
   const check = (workflow: CreateWorkflow) => {
     const parsed = createWorkflowSchema.parse({ pattern: 'swarm', ...workflow });
