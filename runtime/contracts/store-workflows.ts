@@ -175,6 +175,8 @@ export interface WorkflowStore {
     readonly recorded: Recorded | null;
   } | null>;
   get(id: WorkflowId, tenant: string): Promise<(WorkflowRow & { readonly metrics: unknown }) | null>;
+  /** The same without what may be large. */
+  brief(id: WorkflowId, tenant: string): Promise<Omit<WorkflowRow, 'spec' | 'output'> | null>;
   /** Roots only, unless `parent` names the run whose children are wanted. */
   list(filter: {
     readonly tenant: string;

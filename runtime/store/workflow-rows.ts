@@ -9,6 +9,11 @@ import { idOrNull, withTypeIds } from './sql.ts';
 export const WORKFLOW_COLUMNS = `id, tenant, name, pattern, spec, def_hash, status, stop_reason, output, error, metrics, owner_node, version,
   created_at, started_at, ended_at, done, total, parent_id, parent_step, parent_round, root_id, depth, fork_of, fork_step`;
 
+/** Without definition and output: both may be megabytes. */
+export const BRIEF_COLUMNS = WORKFLOW_COLUMNS.replace(' spec,', ' NULL AS spec,')
+  .replace(' output,', ' NULL AS output,')
+  .replace(' metrics,', ' NULL AS metrics,');
+
 export interface DbWorkflow {
   readonly id: string;
   readonly tenant: string;

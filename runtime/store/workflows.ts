@@ -8,7 +8,7 @@ import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
 import { advanceKind } from './workflow-advance.ts';
 import { createWorkflowFigures } from './workflow-figures.ts';
 import { createWorkflowInputs } from './workflow-inputs.ts';
-import { coordinationEvent, type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
+import { BRIEF_COLUMNS, coordinationEvent, type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
 import { createWorkflowStarts } from './workflow-start.ts';
 
 const TIMER_BATCH = 500;
@@ -139,6 +139,15 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
         sql('workflow_get', `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE id = $1 AND tenant = $2`, uuid, tenant),
       );
       return rows[0] ? { ...workflowOf(rows[0]), metrics: rows[0].metrics } : null;
+    },
+
+    async brief(id, tenant) {
+      const uuid = uuidOf('workflow', id);
+      if (!uuid) return null;
+      const { rows } = await db.query<DbWorkflow>(
+        sql('workflow_brief', `SELECT ${BRIEF_COLUMNS} FROM workflow WHERE id = $1 AND tenant = $2`, uuid, tenant),
+      );
+      return rows[0] ? workflowOf(rows[0]) : null;
     },
 
     async list(filter) {

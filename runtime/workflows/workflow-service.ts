@@ -156,9 +156,14 @@ export class WorkflowService implements WorkflowsApi {
   }
 
   async get(id: string, call: CallContext = LIBRARY, page: StepsWanted = {}): Promise<WorkflowView> {
+    // Of a run held here the definition need not be read again.
+    const held = isId('workflow', id) ? this.#loop.coordinatorOf(id) : undefined;
+    const brief = held && (await this.#parts.store.brief(held.id, call.tenant));
+    if (held && brief && brief.endedAt === null) {
+      const { definition, memory } = held;
+      return this.#viewOf({ ...brief, spec: definition.spec, output: null, metrics: null }, definition, memory, page);
+    }
     const row = await this.#row(id, call);
-    const held = this.#loop.coordinatorOf(row.id);
-    if (held) return this.#viewOf(row, held.definition, held.memory, page);
     const { definition, memory } = await this.#remembered(row);
     return this.#viewOf(row, definition, memory, page);
   }

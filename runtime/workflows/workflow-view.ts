@@ -7,6 +7,8 @@ import type { TaskView } from '../contracts/task.ts';
 import {
   type Budget,
   isTerminalWorkflow,
+  type WorkflowMetrics,
+  type WorkflowSpec,
   type WorkflowSummary,
   type WorkflowView,
   workflowMetricsSchema,
@@ -136,8 +138,18 @@ function metricsOf(row: ViewParts['row'], steps: readonly StepView[], memory: Ru
   if (stored.success) return stored.data;
   if (!memory || isTerminalWorkflow(row.status)) return undefined;
   const endedAtMs = Math.max(nowMs, memory.startedAtMs);
-  return analyse(steps, timesOf(memory, endedAtMs));
+  if (memory.timings.length < MANY) return analyse(steps, timesOf(memory, endedAtMs));
+  const known = recent.get(row.spec);
+  if (known && Math.abs(nowMs - known.atMs) < FRESH_MS) return known.metrics;
+  const metrics = analyse(steps, timesOf(memory, endedAtMs));
+  recent.set(row.spec, { atMs: nowMs, metrics });
+  return metrics;
 }
+
+/** Of a large run that goes on, the analysis of a moment ago will do: it looks at every round. */
+const MANY = 1_000;
+const FRESH_MS = 2_000;
+const recent = new WeakMap<WorkflowSpec, { readonly atMs: number; readonly metrics: WorkflowMetrics }>();
 
 function errorOf(error: unknown): WireError | undefined {
   const parsed = wireErrorSchema.safeParse(error);

@@ -220,6 +220,21 @@ describe.each(BACKENDS)('figures about runs on $name', (backend) => {
       expect(await store.tasks.bySteps(row.id, [])).toEqual([]);
     });
 
+    test('a run in brief is the same row without definition and output, and of its tenant only', async () => {
+      const { id } = await advance(await started(), {
+        end: { status: 'completed', stopReason: 'all_done', output: { large: true }, metrics: { wallMs: 1 } },
+      });
+      const {
+        metrics: _metrics,
+        spec: _spec,
+        output: _output,
+        ...rest
+      } = (await store.workflows.get(id, tenant)) ?? {};
+      expect(await store.workflows.brief(id, tenant)).toMatchObject(rest);
+      expect(await store.workflows.brief(id, tenant)).toMatchObject({ spec: null, output: null, status: 'completed' });
+      expect(await store.workflows.brief(id, 'nobody')).toBeNull();
+    });
+
     test('the end of a step says when its row was made and its last try began', async () => {
       const row = await started();
       const queue = unique('q');

@@ -191,6 +191,12 @@ export class MemoryWorld {
         const run = get(id);
         return run && run.row.tenant === tenant ? { ...run.row, metrics: run.metrics } : null;
       },
+      async brief(id, tenant) {
+        const run = get(id);
+        if (!run || run.row.tenant !== tenant) return null;
+        const { spec: _spec, output: _output, ...brief } = run.row;
+        return brief;
+      },
       async list({ tenant, status, pattern, parent, limit }) {
         const rows = [...world.runs.values()]
           .map((run) => run.row)
