@@ -6,7 +6,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import * as auction from '../../examples/auction.ts';
 import * as consensus from '../../examples/consensus.ts';
 import * as hierarchical from '../../examples/hierarchical.ts';
+import * as parallel from '../../examples/parallel.ts';
 import * as pipeline from '../../examples/pipeline.ts';
+import * as sequential from '../../examples/sequential.ts';
 import * as swarm from '../../examples/swarm.ts';
 import type { Troupe } from '../../runtime/index.ts';
 import { testTroupe } from '../kit/troupe.ts';
@@ -19,6 +21,23 @@ beforeAll(async () => {
   troupe = await testTroupe({ agentRoots: [fileURLToPath(new URL('../../examples/agents', import.meta.url))] });
 });
 afterAll(() => troupe.stop());
+
+it('sequential: what was found is quoted from the files, approved by a person and written up', async () => {
+  const { prompt, found, markdown } = await sequential.run(troupe);
+  expect(prompt).toBe('Are these the right passages?');
+  const [best] = found.passages;
+  const text = await readFile(new URL(`../../data/${best?.file}`, import.meta.url), 'utf8');
+  expect(text).toContain(best?.quote);
+  expect(markdown).toContain(best?.file);
+});
+
+it('parallel: the first result is enough, or every one that there is', async () => {
+  const { first, all } = await parallel.run(troupe);
+  expect(first.stopReason).toBe('join_satisfied');
+  expect(first.states.filter((state) => state === 'completed')).toHaveLength(1);
+  expect([741, 144, 1_461]).toContain(first.rows);
+  expect(all).toMatchObject({ status: 'partial', rows: [741, 144, 1_461, null] });
+});
 
 it('consensus: the median of five methods, without the one that looks at ten years only', async () => {
   const { decision, agreement, dissent, votes } = await consensus.run(troupe);
