@@ -299,6 +299,7 @@ class NodeSystem implements TroupeRuntime {
       version: options.version,
       sources: {
         agents: () => this.#tree.agents.counts(),
+        typeOf: (id) => this.#tree.agents.get(id)?.type,
         threads: () => this.#pool.threadStats(),
         tasks: () => store.tasks.counts(),
       },

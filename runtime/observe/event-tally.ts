@@ -10,12 +10,21 @@ export type TaskEnd = (typeof TASK_OUTCOMES)[number];
 /** Starts that are remembered until their end; the oldest is forgotten beyond this, so that lost ends cannot leak. */
 const MAX_OPEN = 20_000;
 
+/** What attempts reported to have used. */
+export interface Used {
+  tokens: number;
+  cost: number;
+  messages: number;
+}
+
 /** What the tally tells when a measurement is complete, in milliseconds. */
 export interface TallyListener {
   counted?(event: RuntimeEvent): void;
   assigned?(waitMs: number): void;
   taskEnded?(outcome: TaskEnd, runMs: number | null): void;
   recovered?(tookMs: number): void;
+  /** An attempt of this agent is over, and says what it used. */
+  used?(agentId: string | null, used: Used): void;
   workflowEnded?(pattern: string, status: string, wallMs: number): void;
 }
 
@@ -28,6 +37,7 @@ export class EventTally {
   readonly workflowWalls = new Map<string, SampleWindow>();
   readonly workflowEnds = new Map<string, number>();
   readonly failureCauses = new Map<string, number>();
+  readonly used: Used = { tokens: 0, cost: 0, messages: 0 };
 
   readonly #acceptedAt = new Open();
   readonly #startedAt = new Open();
@@ -55,6 +65,7 @@ export class EventTally {
     }
     const at = this.#atMs;
     const { stream, data } = event;
+    if (data.usage !== undefined && event.type.startsWith('task.')) this.#used(data);
     switch (event.type) {
       case 'task.accepted':
         this.#acceptedAt.set(stream, at);
@@ -93,6 +104,18 @@ export class EventTally {
         break;
       default:
     }
+  }
+
+  #used({ usage, agentId }: Record<string, unknown>): void {
+    if (typeof usage !== 'object' || usage === null) return;
+    const figures = usage as Record<string, unknown>;
+    const used: Used = {
+      tokens: number(figures.tokens) ?? 0,
+      cost: number(figures.cost) ?? 0,
+      messages: number(figures.messages) ?? 0,
+    };
+    for (const measure of ['tokens', 'cost', 'messages'] as const) this.used[measure] += used[measure];
+    this.#listener.used?.(typeof agentId === 'string' ? agentId : null, used);
   }
 
   #taskEnded(event: RuntimeEvent, at: number): void {

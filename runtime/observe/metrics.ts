@@ -14,6 +14,8 @@ export interface MetricSources {
     readonly byState: Readonly<Record<string, number>>;
     readonly byType: Readonly<Record<string, number>>;
   };
+  /** The type of an agent of this node; undefined: not known here (any more). Asked when an attempt reports what it used. */
+  typeOf?(agentId: string): string | undefined;
   threads(): readonly ThreadStats[];
   tasks(): Promise<{
     readonly byState: Readonly<Partial<Record<TaskState, number>>>;
@@ -59,6 +61,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (runMs !== null) series.run.observe({ outcome }, runMs);
     },
     recovered: (tookMs) => series.recovery.observe(tookMs),
+    used: (agentId, { tokens, cost, messages }) => {
+      const type = (agentId === null ? undefined : sources.typeOf?.(agentId)) ?? 'unknown';
+      if (tokens > 0) series.tokens.inc({ type }, tokens);
+      if (cost > 0) series.cost.inc({ type }, cost);
+      if (messages > 0) series.messages.inc({ type }, messages);
+    },
     workflowEnded: (pattern, status, wallMs) => series.workflows.observe({ pattern, status }, wallMs),
   });
   const stopListening = feed.subscribe((event) => tally.add(event));
@@ -98,6 +106,9 @@ function makeSeries(registry: Registry) {
     info: gauge('build_info', 'Version of this node.', ['version']),
     events: counter('events_total', 'Events seen by this node, by type.', ['type']),
     tasks: counter('tasks_ended_total', 'Tasks that reached a terminal state.', ['outcome']),
+    tokens: counter('tokens_total', 'Tokens used by attempts of tasks, by type of the agent.', ['type']),
+    cost: counter('cost_total', 'Cost reported by attempts of tasks, by type of the agent.', ['type']),
+    messages: counter('task_messages_total', 'Messages sent by handlers of tasks, by type of the agent.', ['type']),
     deadLetters: counter('dead_letters_total', 'Messages nobody took.', ['reason']),
     assignment: histogram('task_assignment_milliseconds', 'From acceptance of a task to its first start.', SHORT_MS),
     run: histogram('task_run_milliseconds', 'Run time of the last attempt.', LONG_MS, ['outcome']),
@@ -184,6 +195,7 @@ function buildReport(tally: EventTally, sources: MetricSources, counts: TaskCoun
         runP50Ms: tally.run.percentile(0.5),
         runP95Ms: tally.run.percentile(0.95),
         failureCauses: Object.fromEntries(tally.failureCauses),
+        used: { ...tally.used },
       },
       communication: {
         received: sum(threads.map((thread) => thread.messagesIn)),

@@ -125,6 +125,23 @@ describe('the Prometheus text', () => {
     ).toEqual([]);
   });
 
+  test('has what attempts used, by type of their agent, those that failed included', async () => {
+    const { metrics, emit } = world({ typeOf: (id) => (id === 'agent_1' ? 'generation' : undefined) });
+    emit('t', 'task.retrying', { agentId: 'agent_1', usage: { tokens: 10 } });
+    emit('t', 'task.completed', { agentId: 'agent_1', runMs: 7, usage: { tokens: 5, cost: 0.5, messages: 2 } });
+    emit('u', 'task.handed_off', { agentId: 'agent_gone', usage: { tokens: 1 } });
+    emit('v', 'task.completed', { agentId: 'agent_1', usage: 'much' });
+    const text = await metrics.prometheus();
+    for (const line of [
+      'troupe_tokens_total{type="generation"} 15',
+      'troupe_tokens_total{type="unknown"} 1',
+      'troupe_cost_total{type="generation"} 0.5',
+      'troupe_task_messages_total{type="generation"} 2',
+    ])
+      expect(text).toContain(line);
+    expect((await metrics.report()).agents.execution).toMatchObject({ used: { tokens: 16, cost: 0.5, messages: 2 } });
+  });
+
   test('does not show what is gone', async () => {
     const { metrics, sources } = world();
     await metrics.prometheus();

@@ -94,6 +94,16 @@ describe('a run with a budget', () => {
   });
 });
 
+test('the metrics of the node have it by type of agent', async () => {
+  const text = await troupe.system.prometheus();
+  const tokens = new Map(
+    [...text.matchAll(/troupe_tokens_total\{type="(\w+)"\} (\d+)/g)].map(([, type, n]) => [type, n]),
+  );
+  expect(Number(tokens.get('generation'))).toBeGreaterThanOrEqual(20);
+  expect(Number(tokens.get('probe'))).toBeGreaterThanOrEqual(120);
+  expect(text).toMatch(/troupe_task_messages_total\{type="spender"\} 10/);
+});
+
 describe('a task', () => {
   test.each([
     ['that completes', {}, 'completed'],
