@@ -1,0 +1,172 @@
+// Looking at runs and waiting for them. A run that is held here is shown from memory, any other from its rows.
+
+import { RuntimeError, toWireError } from '../contracts/errors.ts';
+import { isId, type WorkflowId } from '../contracts/ids.ts';
+import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
+import type { WorkflowRow } from '../contracts/store.ts';
+import type { TaskView } from '../contracts/task.ts';
+import { isTerminalWorkflow, type WorkflowView } from '../contracts/workflow.ts';
+import { type Definition, definitionOf, type Strategies } from './definition.ts';
+import type { RunLoopParts } from './ports.ts';
+import { recover } from './recovery.ts';
+import type { RunLoop } from './run-loop.ts';
+import type { RunMemory } from './run-memory.ts';
+import { type StepsWanted, stepPage } from './step-page.ts';
+import { viewOf } from './workflow-view.ts';
+
+/** Slower polls for a run of this node: only a change of owner could hide its end from the feed. */
+const HELD_POLLS = 10;
+const END: ReadonlySet<string> = new Set(['workflow.ended']);
+const TURNS: ReadonlySet<string> = new Set(['workflow.paused', 'workflow.resumed', 'workflow.ended']);
+const LARGEST_WAIT_MS = 2 ** 31 - 1;
+
+type Wait = Parameters<WorkflowsApi['wait']>[1];
+
+export class RunReader {
+  readonly #parts: RunLoopParts;
+  readonly #strategies: Strategies;
+  readonly #loop: RunLoop;
+
+  constructor(parts: RunLoopParts, strategies: Strategies, loop: RunLoop) {
+    this.#parts = parts;
+    this.#strategies = strategies;
+    this.#loop = loop;
+  }
+
+  /** Throws `workflow_not_found`. */
+  async row(id: string, { tenant }: CallContext) {
+    const row = isId('workflow', id) ? await this.#parts.store.get(id, tenant) : null;
+    if (!row) throw notFound(id);
+    return row;
+  }
+
+  async get(id: string, call: CallContext, page: StepsWanted = {}): Promise<WorkflowView> {
+    // Of a run held here the definition need not be read again.
+    const held = isId('workflow', id) ? this.#loop.coordinatorOf(id) : undefined;
+    const brief = held && (await this.#parts.store.brief(held.id, call.tenant));
+    if (held && brief && brief.endedAt === null) {
+      const { definition, memory } = held;
+      return this.viewOf({ ...brief, spec: definition.spec, output: null, metrics: null }, definition, memory, page);
+    }
+    const row = await this.row(id, call);
+    const { definition, memory } = await this.#remembered(row);
+    return this.viewOf(row, definition, memory, page);
+  }
+
+  async wait(id: string, { timeoutMs, signal }: Wait, call: CallContext): Promise<WorkflowView> {
+    const { clock } = this.#parts.ambient;
+    const untilMs = clock.monotonicMs() + Math.min(LARGEST_WAIT_MS, Math.max(0, timeoutMs));
+    for (;;) {
+      signal?.throwIfAborted();
+      const leftMs = untilMs - clock.monotonicMs();
+      // Listens before it reads, so that an end in between is not missed.
+      // Of a run held here the feed tells the end for sure, so a thousand callers need not ask the store every second.
+      const held = isId('workflow', id) && this.#loop.coordinatorOf(id) !== undefined;
+      const pollMs = held ? HELD_POLLS * this.#parts.pollMs : this.#parts.pollMs;
+      const end = this.#next(id, END, Math.max(0, Math.min(leftMs, pollMs)), signal);
+      try {
+        const { status } = await this.row(id, call);
+        if (isTerminalWorkflow(status) || leftMs <= 0) return await this.get(id, call);
+        await end.come;
+      } finally {
+        end.stop();
+      }
+    }
+  }
+
+  /** The view once the row is as wanted, or as it is after two polls. */
+  async until(id: WorkflowId, there: (row: WorkflowRow) => boolean, call: CallContext): Promise<WorkflowView> {
+    const { clock } = this.#parts.ambient;
+    const untilMs = clock.monotonicMs() + 2 * this.#parts.pollMs;
+    for (;;) {
+      const leftMs = untilMs - clock.monotonicMs();
+      const turn = this.#next(id, TURNS, Math.max(0, Math.min(leftMs, this.#parts.pollMs)));
+      try {
+        if (there(await this.row(id, call)) || leftMs <= 0) return await this.get(id, call);
+        await turn.come;
+      } finally {
+        turn.stop();
+      }
+    }
+  }
+
+  /** Of a run that is not held here: from its snapshot and journal. What can no longer be replayed is shown by its tasks alone. */
+  async #remembered(row: WorkflowRow): Promise<{ definition: Definition | null; memory: RunMemory | null }> {
+    try {
+      const stored = row.status === 'created' ? null : await this.#parts.store.load(row.id);
+      if (stored) return recover(this.#strategies, stored);
+      return { definition: definitionOf(this.#strategies, row), memory: null };
+    } catch (error) {
+      if (toWireError(error).code !== 'definition_changed') throw error;
+      return { definition: null, memory: null };
+    }
+  }
+
+  async viewOf(
+    row: WorkflowRow & { readonly metrics: unknown },
+    definition: Definition | null,
+    memory: RunMemory | null,
+    wanted: StepsWanted,
+    known?: readonly TaskView[],
+  ): Promise<WorkflowView> {
+    const steps = definition
+      ? definition.strategy.steps(definition.spec, definition.options, memory?.state ?? null)
+      : row.spec.tasks.map(({ id, dependsOn, capability }) => ({
+          id,
+          dependsOn,
+          ...(capability === undefined ? {} : { capability }),
+          state: 'blocked' as const,
+          round: 0,
+        }));
+    const page = stepPage(steps, wanted);
+    const tasks =
+      known ??
+      (row.status === 'created'
+        ? []
+        : await this.#parts.tasks.bySteps(
+            row.id,
+            page.steps.map(({ id }) => id),
+          ));
+    const children =
+      row.status === 'created' || !mayHaveChildren(definition) ? [] : await this.#parts.store.children(row.id);
+    const picture = memory && definition?.strategy.picture?.(definition.spec, definition.options, memory.state);
+    const { clock } = this.#parts.ambient;
+    return viewOf({ row, steps, page, tasks, memory, children, picture, nowMs: clock.nowMs() });
+  }
+
+  /** Resolves at the next event of these types, after `waitMs`, when the signal aborts or when it is stopped. */
+  #next(
+    id: string,
+    types: ReadonlySet<string>,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): { come: Promise<void>; stop(): void } {
+    const { feed, ambient } = this.#parts;
+    let stop = (): void => {};
+    const come = new Promise<void>((resolve) => {
+      const disposeTimer = ambient.clock.setTimeout(() => stop(), waitMs);
+      const disposeFeed = feed.subscribe(
+        (event) => {
+          if (types.has(event.type)) stop();
+        },
+        { stream: id },
+      );
+      const onAbort = () => stop();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      stop = () => {
+        disposeTimer();
+        disposeFeed();
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+    });
+    return { come, stop: () => stop() };
+  }
+}
+
+/** Patterns other than graphs may always start runs inside; a graph says so in its tasks. */
+const mayHaveChildren = (definition: Definition | null): boolean =>
+  !definition || definition.spec.tasks.length === 0 || definition.spec.tasks.some(({ workflow }) => workflow);
+
+const notFound = (id: string): RuntimeError =>
+  new RuntimeError('workflow_not_found', `no workflow with the id "${id}"`, { details: { workflowId: id } });
