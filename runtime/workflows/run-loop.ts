@@ -99,6 +99,15 @@ export class RunLoop {
     this.poke(row.id);
   }
 
+  /** A run that came into being started: the commit that made it wrote its first mail, and only that, so nothing need be read. */
+  beginNew(row: WorkflowRow, definition: Definition, recorded: Recorded | null = null): void {
+    if (!this.#open || this.#runs.has(row.id) || row.startedAt === null) return;
+    const run = this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded });
+    run.busy = true;
+    const event = { type: 'started', atMs: Date.parse(row.startedAt), seed: row.spec.seed } as const;
+    this.#track(this.#advance(row.id, run, [{ workflowId: row.id, eventId: 'started', event }]));
+  }
+
   /** A run of this node that is to be loaded from its rows. */
   take(id: WorkflowId): Promise<void> {
     return this.#load(id);
@@ -242,7 +251,7 @@ export class RunLoop {
 
   #beginChild(row: WorkflowRow): void {
     try {
-      this.begin(row, definitionOf(this.#strategies, row));
+      this.beginNew(row, definitionOf(this.#strategies, row));
     } catch {
       // It was defined a moment ago; should it not be now, loading it says why and ends it.
       this.#doubtful.add(row.id);
@@ -329,14 +338,16 @@ export class RunLoop {
     row: WorkflowRow,
     definition: Definition,
     known: Pick<CoordinatorParts, 'memory' | 'snapshotEvents' | 'recorded'>,
-  ): void {
+  ): Run {
     const { capabilities, observer } = this.#parts;
     const { id, tenant, version, pattern, depth } = row;
     const strategies = this.#strategies;
     const coordinator = new Coordinator({ id, tenant, version, definition, capabilities, strategies, depth, ...known });
-    this.#runs.set(id, { coordinator, busy: false });
+    const run = { coordinator, busy: false };
+    this.#runs.set(id, run);
     observer?.runStarted?.({ id, tenant, pattern });
     for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);
+    return run;
   }
 
   #drop(id: WorkflowId, outcome: 'ended' | 'detached'): void {
