@@ -16,8 +16,8 @@ export interface OpKind<Op, Row, Out> {
   encode(op: Op): object;
   /** `json` is the array of all rows. */
   statement(json: string): Statement;
-  /** Called once per operation with the rows whose `i` is its position (or whose `id` is its key), and those whose `i` is null. */
-  decode(op: Op, rows: readonly Row[]): Out;
+  /** Called once per operation with the rows whose `i` is its position (or whose `id` is its key); `shared` are those whose `i` is null. */
+  decode(op: Op, rows: readonly Row[], shared: readonly Row[]): Out;
 }
 
 /** What says whose a row is. */
@@ -149,11 +149,11 @@ function deliver(kind: Pending['kind'], ops: readonly Pending[], rows: readonly 
     if (found) found.push(row);
     else byOp.set(key, [row]);
   }
-  const forAll = kind.key ? [] : (byOp.get(null) ?? []);
+  const shared = kind.key ? [] : (byOp.get(null) ?? []);
   ops.forEach(({ op, resolve, reject }, i) => {
     const key = kind.key ? kind.key(op) : i;
     try {
-      resolve(kind.decode(op, forAll.length > 0 ? [...(byOp.get(key) ?? []), ...forAll] : (byOp.get(key) ?? [])));
+      resolve(kind.decode(op, byOp.get(key) ?? [], shared));
     } catch (error) {
       reject(error);
     }

@@ -4,8 +4,9 @@ import { toWireError, type WireError } from '../contracts/errors.ts';
 import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
 import type { Db, TaskFilter, TaskStore } from '../contracts/store.ts';
 import { type AttemptView, TASK_STATES, type TaskState } from '../contracts/task.ts';
+import { gather } from './gather.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { clampLimit, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
+import { clampLimit, few, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
 import { claimKind } from './task-claim.ts';
 import { createTaskEnds } from './task-end.ts';
 import { CLAIM_COLUMNS, type ClaimRow, claimedOf, TASK_COLUMNS, type TaskRow, taskView } from './task-rows.ts';
@@ -14,9 +15,30 @@ import { createSubmit } from './task-submit.ts';
 import { countStates } from './task-tally.ts';
 
 const PINNED_LIMIT = 1_000;
+/** Pages of steps that are read by one statement. */
+const PAGES_TOGETHER = 100;
+
+interface StepPage {
+  readonly run: string;
+  readonly steps: readonly string[];
+}
+
+const BY_STEPS = `SELECT p.i AS page, t.* FROM jsonb_to_recordset($1::jsonb) AS p(i int, run uuid, steps jsonb)
+  CROSS JOIN LATERAL (SELECT DISTINCT ON (step_key) ${TASK_COLUMNS.replace('input', 'NULL::jsonb AS input')} FROM task
+    WHERE workflow_id = p.run AND step_key = ANY (ARRAY(SELECT jsonb_array_elements_text(p.steps)))
+    ORDER BY step_key, round DESC) t WHERE ${few('p.i')}`;
 
 export function createTaskStore(db: Db, commit: GroupCommit, node: string): TaskStore {
   const claims = claimKind(node);
+  const stepsOf = gather<StepPage, readonly TaskRow[]>(async (pages) => {
+    const { rows } = await db.query<TaskRow & { readonly page: number }>(
+      sql('task_by_steps', BY_STEPS, JSON.stringify(pages.map((page, i) => ({ i, ...page })))),
+    );
+    const byPage = pages.map((): TaskRow[] => []);
+    for (const row of rows) byPage[row.page]?.push(row);
+    const found = new Map(pages.map((page, i) => [page, byPage[i] ?? []]));
+    return (page) => found.get(page) ?? [];
+  }, PAGES_TOGETHER);
   return {
     submit: createSubmit(db, commit, node),
     claim: (asks) => (asks.some(({ slots }) => slots > 0) ? commit.run(claims, asks) : Promise.resolve([])),
@@ -78,17 +100,7 @@ export function createTaskStore(db: Db, commit: GroupCommit, node: string): Task
     },
 
     async bySteps(id, steps) {
-      if (steps.length === 0) return [];
-      const { rows } = await db.query<TaskRow>(
-        sql(
-          'task_by_steps',
-          `SELECT DISTINCT ON (step_key) ${TASK_COLUMNS.replace('input', 'NULL::jsonb AS input')} FROM task
-           WHERE workflow_id = $1 AND step_key = ANY ($2::text[]) ORDER BY step_key, round DESC`,
-          toUuid(id),
-          steps,
-        ),
-      );
-      return rows.map(taskView);
+      return steps.length === 0 ? [] : (await stepsOf({ run: toUuid(id), steps })).map(taskView);
     },
 
     async durations(tenant, among) {

@@ -124,13 +124,11 @@ export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOu
       status: op.status,
     }),
     statement: (json) => sql('workflow_advance', ADVANCE, json, node),
-    decode(op, rows) {
+    decode(op, rows, tasks) {
       const ok = rows.find(({ what }) => what === 'ok');
       if (!ok) return { outcome: 'conflict' };
       const ended = rows.filter(({ what }) => what === 'ended').map(({ row, at }) => ({ ...(row as EndedRow), at }));
-      const inserted = new Map(
-        rows.filter(({ what }) => what === 'task').map(({ row }) => [(row as InsertedRow).id, row as InsertedRow]),
-      );
+      const inserted = insertedOf(tasks);
       const accepted = op.schedule.flatMap((task) => {
         const row = inserted.get(toUuid(task.id));
         return row ? [acceptedEvent(task, { ...row, run_at: iso(row.run_at), created_at: iso(row.created_at) })] : [];
@@ -159,4 +157,15 @@ export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOu
       };
     },
   };
+}
+
+const indexes = new WeakMap<readonly AdvanceRow[], ReadonlyMap<string, InsertedRow>>();
+
+/** The inserted tasks of a statement by their uuid; one index for all its operations. */
+function insertedOf(rows: readonly AdvanceRow[]): ReadonlyMap<string, InsertedRow> {
+  const known = indexes.get(rows);
+  if (known) return known;
+  const index = new Map(rows.map(({ row }) => [(row as InsertedRow).id, row as InsertedRow]));
+  indexes.set(rows, index);
+  return index;
 }

@@ -3,6 +3,7 @@
 import type { CoordinationEvent, Decision } from '../contracts/coordination.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Db, Recorded, WorkflowStore } from '../contracts/store.ts';
+import { gather } from './gather.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
 import { advanceKind } from './workflow-advance.ts';
@@ -42,6 +43,13 @@ const POSTS: OpKind<PostOp, { readonly i: number }, boolean> = {
 
 export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): WorkflowStore {
   const advances = advanceKind(node);
+  const rowOf = gather<string, DbWorkflow | undefined>(async (uuids) => {
+    const { rows } = await db.query<DbWorkflow>(
+      sql('workflow_get', `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE id = ANY($1::uuid[])`, uuids),
+    );
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return (uuid) => byId.get(uuid);
+  });
 
   return {
     ...createWorkflowStarts(db, commit, node),
@@ -135,10 +143,8 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
     async get(id, tenant) {
       const uuid = uuidOf('workflow', id);
       if (!uuid) return null;
-      const { rows } = await db.query<DbWorkflow>(
-        sql('workflow_get', `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE id = $1 AND tenant = $2`, uuid, tenant),
-      );
-      return rows[0] ? { ...workflowOf(rows[0]), metrics: rows[0].metrics } : null;
+      const row = await rowOf(uuid);
+      return row?.tenant === tenant ? { ...workflowOf(row), metrics: row.metrics } : null;
     },
 
     async brief(id, tenant) {
