@@ -38,6 +38,7 @@ export interface ChoreReport {
   readonly inMs: number;
 }
 
+const SELDOM_MS = 10_000;
 const STOP_WAIT_MS = 10_000;
 const MOST_DOUBLINGS = 8;
 
@@ -66,7 +67,13 @@ export class Sweeper {
     if (this.#state === 'running') return;
     this.#state = 'running';
     const now = this.#ambient.clock.monotonicMs();
-    for (const slot of this.#slots) slot.dueMs = now + (slot.chore.atStart ? 0 : slot.chore.everyMs);
+    // Seldom chores take turns over half their pace, so that an idle node has no moment at which everything happens.
+    const apart = 0.5 / this.#slots.length;
+    this.#slots.forEach((slot, at) => {
+      const { atStart, everyMs } = slot.chore;
+      const shift = everyMs < SELDOM_MS ? 0 : at * apart;
+      slot.dueMs = now + (atStart ? 0 : Math.round(everyMs * (1 + shift)));
+    });
     this.#arm();
   }
 

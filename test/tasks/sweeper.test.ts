@@ -33,6 +33,22 @@ describe('the periodic loop', () => {
     expect(ambient.clock.pending).toBe(0);
   });
 
+  test('chores that are seldom take turns instead of coming all at once', async () => {
+    const ambient = testAmbient();
+    const at: number[] = [];
+    const seldom = ['a', 'b', 'c'].map((name) => ({
+      name,
+      everyMs: 30_000,
+      run: async () => void at.push(ambient.clock.monotonicMs()),
+    }));
+    const sweeper = new Sweeper(ambient, seldom);
+    const startMs = ambient.clock.monotonicMs();
+    sweeper.start();
+    await ambient.clock.advanceAsync(75_000);
+    expect(at.map((ms) => ms - startMs)).toEqual([30_000, 35_000, 40_000, 60_000, 65_000, 70_000]);
+    await sweeper.stop();
+  });
+
   test('a failing chore backs off and never stops the others', async () => {
     const ambient = testAmbient();
     const failing = counting('failing', 100, () => Promise.reject(away()));
