@@ -41,6 +41,7 @@ export const ACCESS: Readonly<Record<string, Allowed>> = {
   'POST /api/agents/workflows/{id}/items': WORK,
   'GET /api/agents/workflows/{id}/inputs': READ,
   'POST /api/agents/workflows/{id}/inputs/{step}': WORK,
+  'POST /api/agents/tasks/{id}/input': WORK,
   'GET /api/agents/inputs': READ,
   'GET /api/agents/workflows/{id}/events': READ,
   'GET /api/agents/workflows/{id}/decisions': READ,

@@ -28,13 +28,13 @@ export async function runAttempt(
   try {
     const result = await handle(ctx, core, capability, task, signal);
     if (signal.aborted) return ended(aborted(signal, runMs()));
-    if (ctx.handedTo) return ended({ ...ctx.handedTo, runMs: runMs() });
+    if (ctx.left) return ended({ ...ctx.left, runMs: runMs() });
     const snapshot = core.dirty ? { snapshot: core.snapshot() } : {};
     core.dirty = false;
     return ended({ type: 'completed', result, ...snapshot, runMs: runMs() });
   } catch (error) {
     if (signal.aborted) return ended(aborted(signal, runMs()));
-    if (ctx.handedTo) return ended({ ...ctx.handedTo, runMs: runMs() });
+    if (ctx.left) return ended({ ...ctx.left, runMs: runMs() });
     return ended({ type: 'failed', error: failureOf(error), runMs: runMs() });
   }
 }
@@ -55,7 +55,7 @@ async function handle(
   // Last moment before the handler: one that only listens for `abort` would never hear of an earlier one.
   signal.throwIfAborted();
   const result = await core.cell.attribute(() => runInHand(ctx, () => capability.handle(input.value, ctx)));
-  if (ctx.handedTo) return undefined;
+  if (ctx.left) return undefined;
   const output = await validateAsync(capability.output, result, 'invalid_output', 'result');
   if (!output.ok) throw output.error;
   return output.value;

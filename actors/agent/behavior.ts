@@ -289,6 +289,7 @@ export class AgentBehavior implements CellBehavior {
       case 'lost':
       case 'released':
       case 'handed_off':
+      case 'waiting':
         break;
       default:
         assertNever(outcome);

@@ -2,6 +2,7 @@
 // Only what works is here; agents that need more (a model, an index) import it.
 
 import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
+import type { AskHuman } from '../../runtime/contracts/human-question.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import type { SubmitTask, TaskView } from '../../runtime/contracts/task.ts';
 import type { TaskUsage } from '../../runtime/contracts/usage.ts';
@@ -112,6 +113,14 @@ export interface TaskContext<State = unknown, Config = unknown> extends AgentCon
   readonly traceparent: string | undefined;
   /** Shows how far this attempt is; the latest wins. Lost when the node dies. */
   progress(progress: unknown): void;
+  /**
+   * Asks a person and gives the answer, checked against `schema`. Until there is one the task is `waiting`: this attempt ends, its slot
+   * is free and it is not charged; state that was not saved is not kept. With the answer (`POST /api/agents/tasks/{id}/input`) the task
+   * is queued again and its handler **runs again from its start**, where this call returns the answer. Answers belong to calls by
+   * their order, so ask in the same order each time, and keep effects before a question idempotent. Rejects with `input_expired` when
+   * nobody answered within `expiresMs` (7 days). At most 100 questions a task. `queueTimeoutMs` does not count while it waits; `deadlineMs` does.
+   */
+  askHuman(question: AskHuman): Promise<unknown>;
   /**
    * Adds to what this attempt has used: kept with the task however the attempt ends (unless its thread dies under it), summed over its
    * attempts, and counted against the budget of its run. What the shipped model uses, and messages sent by this context, are counted

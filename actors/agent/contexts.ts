@@ -2,7 +2,13 @@
 
 import type { CellContext } from '../../runtime/contracts/actor.ts';
 import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
-import { RuntimeError, toWireError } from '../../runtime/contracts/errors.ts';
+import { RuntimeError, TaskError, toWireError } from '../../runtime/contracts/errors.ts';
+import {
+  type AskHuman,
+  answerSchemaOf,
+  type HumanQuestion,
+  humanQuestionSchema,
+} from '../../runtime/contracts/human-question.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import type { HandoffOutcome, TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
 import { type TaskUsage, usageSchema } from '../../runtime/contracts/usage.ts';
@@ -303,6 +309,7 @@ export class ReceivedContext extends CoreContext implements MessageContext {
   }
 }
 
+const MAX_QUESTIONS = 100;
 const reportSchema = usageSchema.omit({ calls: true });
 
 export class AttemptContext extends CoreContext implements TaskContext {
@@ -389,6 +396,32 @@ export class AttemptContext extends CoreContext implements TaskContext {
       ...(reason === undefined ? {} : { reason }),
     };
     throw new RuntimeError('handler_failed', 'the handler has handed its task on');
+  }
+
+  #asked = 0;
+  #question: HumanQuestion | undefined;
+
+  /** How the handler has left its task to others, if it has; the first way counts. */
+  get left():
+    | Omit<HandoffOutcome, 'runMs'>
+    | { readonly type: 'waiting'; readonly question: HumanQuestion }
+    | undefined {
+    return this.handedTo ?? (this.#question && { type: 'waiting', question: this.#question });
+  }
+
+  async askHuman(asked: AskHuman): Promise<unknown> {
+    const at = this.#asked++;
+    const question = parseInput(humanQuestionSchema, asked, 'askHuman');
+    if (question.schema) answerSchemaOf(question.schema);
+    const answer = this.#task.answers?.[at];
+    if (answer) {
+      if ('expired' in answer) throw new RuntimeError('input_expired', `nobody answered in time: ${question.prompt}`);
+      return answer.value;
+    }
+    if (at >= MAX_QUESTIONS)
+      throw new TaskError('question_limit', `the task asks more than ${MAX_QUESTIONS} questions`, { retryable: false });
+    this.#question ??= question;
+    throw new RuntimeError('handler_failed', 'the handler waits for a person');
   }
 
   progress(progress: unknown): void {

@@ -26,7 +26,8 @@ export class ExecutionMetrics {
 
   /** `byCapability.failed` counts every end but completion. */
   ended(capability: string, outcome: TaskOutcome): void {
-    if (outcome.type === 'released') {
+    // One that asks a person is run again from its start: that attempt counts.
+    if (outcome.type === 'released' || outcome.type === 'waiting') {
       this.#started--;
       return;
     }

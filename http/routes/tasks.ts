@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { capabilityRefSchema } from '../../runtime/contracts/agent.ts';
 import { RuntimeError, type WireError } from '../../runtime/contracts/errors.ts';
+import { taskAnswerSchema } from '../../runtime/contracts/human-question.ts';
 import {
   cancelReportSchema,
   isTerminalTask,
@@ -123,6 +124,24 @@ export function taskRoutes(deps: RouteDeps): Endpoint[] {
       async handle(request) {
         const { c, body, call } = request;
         return c.json(await tasks.cancel(taskId(request), defined(body), call), 202);
+      },
+    }),
+    endpoint({
+      method: 'post',
+      path: '/api/agents/tasks/{id}/input',
+      id: 'answerTask',
+      tag: 'tasks',
+      summary: 'Answer what a waiting task asks a person',
+      description: 'Once: the first answer counts, and the task is queued again with it.',
+      body: taskAnswerSchema,
+      responses: {
+        200: { description: 'The task.', content: json(taskViewSchema) },
+        404: problem('There is no such task, or it asks nothing.'),
+        409: problem('The question has expired, or another one is open by now.'),
+      },
+      async handle(request) {
+        const { c, body, call } = request;
+        return c.json(presentTask(await tasks.answer(taskId(request), defined(body), call)));
       },
     }),
     endpoint({

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
+import { taskInputSchema } from '../../runtime/contracts/human-question.ts';
 import {
   appendItemsSchema,
   forkWorkflowSchema,
@@ -21,9 +22,10 @@ const NO_WORKFLOW = problem('There is no such workflow.');
 const WRONG_STATE = problem('Not possible in the state the workflow is in.');
 const keptSchema = z.object({ kept: z.literal(true) });
 const inputListSchema = z.object({ items: z.array(inputViewSchema) });
+const allInputsSchema = z.object({ items: z.array(z.union([inputViewSchema, taskInputSchema])) });
 const stateQuery = z.enum(['open', 'answered', 'closed']).optional();
 
-export function workflowControlRoutes({ runtime: { workflows }, basePath }: RouteDeps): Endpoint[] {
+export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath }: RouteDeps): Endpoint[] {
   const turned = (verb: 'pause' | 'resume', summary: string): Endpoint =>
     endpoint({
       method: 'post',
@@ -46,8 +48,12 @@ export function workflowControlRoutes({ runtime: { workflows }, basePath }: Rout
     });
   const inputsOf = async ({ c, query, call }: ApiRequest<unknown, InputsQuery>, id?: string): Promise<Response> => {
     const items = await workflows.inputs({ ...defined(query), ...(id === undefined ? {} : { workflowId: id }) }, call);
-    return c.json({ items: items.map((item) => ({ ...item, answerAt: `${basePath}${item.answerAt}` })) });
+    return c.json({ items: items.map(reachable) });
   };
+  const reachable = <Input extends { readonly answerAt: string }>(item: Input): Input => ({
+    ...item,
+    answerAt: `${basePath}${item.answerAt}`,
+  });
   return [
     turned('pause', 'Start nothing new; what is in flight goes on'),
     turned('resume', 'Go on'),
@@ -126,10 +132,15 @@ export function workflowControlRoutes({ runtime: { workflows }, basePath }: Rout
       path: '/api/agents/inputs',
       id: 'listInputs',
       tag: 'workflows',
-      summary: 'Questions to people, newest first',
+      summary: 'Questions to people: the open ones of tasks, and those of workflows, newest first',
       query: inputsQuery,
-      responses: { 200: { description: 'Questions.', content: json(inputListSchema) } },
-      handle: (request) => inputsOf(request as ApiRequest<unknown, InputsQuery>),
+      responses: { 200: { description: 'Questions.', content: json(allInputsSchema) } },
+      async handle({ c, query, call }) {
+        const { state, limit } = query;
+        const ofTasks = state === undefined || state === 'open' ? await tasks.inputs(defined({ limit }), call) : [];
+        const ofRuns = await workflows.inputs(defined(query), call);
+        return c.json({ items: [...ofTasks, ...ofRuns].slice(0, limit).map(reachable) });
+      },
     }),
     endpoint({
       method: 'post',

@@ -8,6 +8,8 @@ export const EVENT_TYPES = [
   'task.progress',
   'task.retrying',
   'task.handed_off',
+  'task.waiting',
+  'task.answered',
   'task.completed',
   'task.failed',
   'task.dead',

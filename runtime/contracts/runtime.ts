@@ -6,6 +6,7 @@ import type { AgentView, CreateAgent, UpdateAgent } from './agent.ts';
 import type { Decision } from './coordination.ts';
 import type { TellResult } from './envelope.ts';
 import type { RuntimeEvent } from './event.ts';
+import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Dispose } from './ports.ts';
 import type { DeadLetterRow, NodeRow, Page, PatternFigures } from './store.ts';
@@ -114,6 +115,14 @@ export interface TasksApi {
    * Throws `task_not_found`, `illegal_transition` (details.from) when it is not dead or its workflow has ended, `queue_full`.
    */
   redrive(id: string, call?: CallContext): Promise<TaskView>;
+  /**
+   * Answers the question of a `waiting` task, once: durable when it resolves, and the task is in its queue again. Throws `task_not_found`,
+   * `input_not_found` when it asks nothing, `input_closed` (another question is open by now, or this one has expired), and
+   * `invalid_input` for a value that does not fit the question.
+   */
+  answer(id: string, answer: TaskAnswer, call?: CallContext): Promise<TaskView>;
+  /** Open questions of tasks, of the newest task first. */
+  inputs(filter?: { limit?: number }, call?: CallContext): Promise<readonly TaskInput[]>;
   /** The terminal task, or the task as it is when `timeoutMs` is over. */
   wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<TaskView>;
 }

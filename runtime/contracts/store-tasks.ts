@@ -1,6 +1,7 @@
 // Tasks in the store: accepted, claimed under a lease, settled once.
 
 import type { Queue } from './agent.ts';
+import type { TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Committed, Page } from './store-page.ts';
 import type { AttemptView, CancelReport, ClaimedTask, ResolvedRetry, SettleTask, TaskState, TaskView } from './task.ts';
@@ -101,6 +102,14 @@ export interface TaskStore {
   >;
   /** Queues of single agents (`agent:...`) that hold runnable tasks, at most 1,000. */
   pinnedQueues(): Promise<readonly Queue[]>;
+  /** The answer to question `question` (from 0) of a waiting task, which goes back to its queue; null: that one is not open. */
+  answer(
+    id: TaskId,
+    tenant: string,
+    answer: { readonly question: number; readonly value: unknown; readonly by: string | null },
+  ): Promise<({ readonly queue: Queue } & Pick<Committed, 'events'>) | null>;
+  /** Newest task first. */
+  openInputs(tenant: string, limit: number): Promise<readonly TaskInput[]>;
   /** Dead task back to the queue with its attempts reset (admin). */
   redrive(id: TaskId, tenant: string): Promise<boolean>;
   get(id: TaskId, tenant: string): Promise<TaskView | null>;

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { agentQueue, capabilityQueue, capabilityRefSchema, type Queue } from './agent.ts';
 import { type WireError, wireErrorSchema } from './errors.ts';
+import { type HumanAnswer, type HumanQuestion, taskInputSchema } from './human-question.ts';
 import type { AgentId, TaskId, WorkflowId } from './ids.ts';
 import { taskIdSchema } from './ids.ts';
 import { type TaskUsage, usageSchema } from './usage.ts';
@@ -90,8 +91,18 @@ export const attemptSchema = z
     thread: z.number().int().nullable(),
     startedAt: z.string(),
     endedAt: z.string().nullable(),
-    /** `running` while open; `lost`: its node, thread or agent died under it; `handed_off`: its handler gave the task to another. */
-    outcome: z.enum(['running', 'completed', 'failed', 'timed_out', 'cancelled', 'lost', 'released', 'handed_off']),
+    /** `running` while open; `lost`: its node, thread or agent died under it; `handed_off`: its handler gave the task to another; `waiting`: it asked a person. */
+    outcome: z.enum([
+      'running',
+      'completed',
+      'failed',
+      'timed_out',
+      'cancelled',
+      'lost',
+      'released',
+      'handed_off',
+      'waiting',
+    ]),
     error: wireErrorSchema.nullable(),
   })
   .meta({ id: 'Attempt' });
@@ -114,6 +125,10 @@ export const taskViewSchema = z
     workflowId: z.string().nullable(),
     stepKey: z.string().nullable(),
     progress: z.unknown().optional(),
+    question: taskInputSchema
+      .omit({ taskId: true, answerAt: true })
+      .optional()
+      .meta({ description: 'What a `waiting` task asks a person.' }),
     usage: usageSchema
       .optional()
       .meta({ description: 'What its attempts used so far, as far as they reported it; absent: nothing.' }),
@@ -163,6 +178,8 @@ export interface TaskAssignment {
   readonly workflowId?: WorkflowId;
   readonly stepKey?: string;
   readonly traceparent?: string;
+  /** To the questions its handler asked in earlier attempts, in their order; absent: it asked none. */
+  readonly answers?: readonly HumanAnswer[];
 }
 
 /** Its handler gave the task to an agent (id or name, same tenant) or to whoever has a capability, with a new input or its own. */
@@ -201,6 +218,13 @@ export type TaskOutcome =
   /** The agent or its thread died. `culprit`: surely because of this task (poison counts). */
   | { readonly type: 'lost'; readonly error: WireError; readonly culprit: boolean; readonly runMs: number }
   | HandoffOutcome
+  /** Its handler asks a person: it is run again from its start once there is an answer. The attempt is not charged. */
+  | {
+      readonly type: 'waiting';
+      readonly question: HumanQuestion;
+      readonly runMs: number;
+      readonly usage?: TaskUsage;
+    }
   /** Never started: the agent was gone, paused or full. The attempt is not charged. */
   | { readonly type: 'released'; readonly reason: string };
 
@@ -232,6 +256,8 @@ export type TaskSettlement =
   | { readonly type: 'failed' | 'dead' | 'timed_out' | 'cancelled'; readonly error: WireError }
   /** Back to the queue after `delayMs`. `charge: false` gives the attempt back. */
   | { readonly type: 'retry'; readonly delayMs: number; readonly error: WireError | null; readonly charge: boolean }
+  /** Put aside, the attempt given back, until the question is answered or expires. */
+  | { readonly type: 'waiting'; readonly question: HumanQuestion }
   /** Queued for somebody else at once, the attempt given back. Without `input` the task keeps its own. */
   | {
       readonly type: 'handed_off';
@@ -246,7 +272,7 @@ export interface SettleTask {
   readonly attempt: number;
   readonly settlement: TaskSettlement;
   /** What the attempt's history row says. */
-  readonly outcome: 'completed' | 'failed' | 'timed_out' | 'cancelled' | 'lost' | 'released' | 'handed_off';
+  readonly outcome: Exclude<AttemptView['outcome'], 'running'>;
   readonly crashed: boolean;
   readonly agentId: AgentId | null;
   readonly thread: number | null;

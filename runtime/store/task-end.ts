@@ -10,6 +10,7 @@ import { few, sql, uuidOf } from './sql.ts';
 import { OPEN_TASK } from './task-rows.ts';
 import { INBOX_OF_STEPS } from './task-settle.ts';
 import { SHARED_SLOT, tally } from './task-tally.ts';
+import { EXPIRE_INPUTS } from './task-wait.ts';
 
 const PROMOTE_LIMIT = 2_000;
 const EXPIRE_LIMIT = 500;
@@ -124,19 +125,21 @@ export function createTaskEnds(
     },
 
     async promote() {
-      const [moved, next] = await db.batch([
+      const [moved, expired, next] = await db.batch([
         sql(
           'task_promote',
           `WITH due AS MATERIALIZED (SELECT id, 1 AS one FROM task WHERE state = 'scheduled' AND run_at <= clock_timestamp()
              ORDER BY run_at LIMIT ${PROMOTE_LIMIT} FOR UPDATE SKIP LOCKED)
            UPDATE task t SET state = 'queued' FROM due WHERE t.id = due.id AND ${few('due.one')} RETURNING t.queue`,
         ),
+        sql('task_expire_inputs', EXPIRE_INPUTS),
         sql(
           'task_next_due',
-          `SELECT (extract(epoch FROM min(run_at) - clock_timestamp()) * 1000)::float8 AS next FROM task WHERE state = 'scheduled'`,
+          `SELECT (extract(epoch FROM least((SELECT min(run_at) FROM task WHERE state = 'scheduled'),
+             (SELECT min(run_at) FROM task WHERE state = 'waiting')) - clock_timestamp()) * 1000)::float8 AS next`,
         ),
       ]);
-      const queues = (moved?.rows ?? []) as { queue: string }[];
+      const queues = [...(moved?.rows ?? []), ...(expired?.rows ?? [])] as { queue: string }[];
       const wait = (next?.rows[0] as { next: number | null } | undefined)?.next ?? null;
       return {
         promoted: queues.length,

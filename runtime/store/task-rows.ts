@@ -2,6 +2,7 @@
 
 import type { WireError } from '../contracts/errors.ts';
 import type { EventType, RuntimeEvent } from '../contracts/event.ts';
+import type { HumanAnswer, TaskInput } from '../contracts/human-question.ts';
 import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
 import type { NewTask } from '../contracts/store.ts';
 import type { ClaimedTask, ResolvedRetry, TaskState, TaskView } from '../contracts/task.ts';
@@ -172,7 +173,7 @@ export const usageWith = (
 /** What a claim returns of table `t`; `at` must be in scope. */
 export const CLAIM_COLUMNS = `t.id, t.fence, t.attempt, t.capability, t.version, t.input, t.timeout_ms, t.tenant, t.workflow_id, t.step_key,
   t.traceparent, t.queue, t.agent_id, t.max_attempts, t.retry, t.crash_count, t.priority,
-  (extract(epoch FROM t.deadline_at - t.claimed_at) * 1000)::float8 AS deadline_in_ms,
+  (extract(epoch FROM t.deadline_at - t.claimed_at) * 1000)::float8 AS deadline_in_ms, t.inputs,
   greatest(0, (extract(epoch FROM t.claimed_at - t.run_at) * 1000)::float8) AS queued_for_ms`;
 
 export interface ClaimRow {
@@ -196,6 +197,7 @@ export interface ClaimRow {
   readonly priority: number;
   readonly deadline_in_ms: number | null;
   readonly queued_for_ms: number;
+  readonly inputs: readonly Input[] | null;
 }
 
 export function claimedOf(row: ClaimRow): ClaimedTask {
@@ -213,6 +215,7 @@ export function claimedOf(row: ClaimRow): ClaimedTask {
     ...(row.workflow_id ? { workflowId: fromUuid('workflow', row.workflow_id) } : {}),
     ...(row.step_key === null ? {} : { stepKey: row.step_key }),
     ...(row.traceparent ? { traceparent: row.traceparent } : {}),
+    ...(row.inputs ? { answers: row.inputs.map(answerOf) } : {}),
     queue: row.queue,
     agentId: idOrNull('agent', row.agent_id),
     maxAttempts: row.max_attempts,
@@ -225,7 +228,8 @@ export function claimedOf(row: ClaimRow): ClaimedTask {
 }
 
 export const TASK_COLUMNS = `id, state, capability, priority, input, result, error, attempt, max_attempts, agent_id, last_agent, workflow_id,
-  step_key, created_at, run_at, started_at, ended_at, claimed_at, usage, clock_timestamp() AS now`;
+  step_key, created_at, run_at, started_at, ended_at, claimed_at, usage, inputs,
+  clock_timestamp() AS now`;
 
 export interface TaskRow {
   readonly id: string;
@@ -246,14 +250,49 @@ export interface TaskRow {
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly usage: Usage | null;
+  readonly inputs: readonly Input[] | null;
   readonly now: string;
+}
+
+/** A question in the row of its task. */
+interface Input {
+  readonly prompt: string;
+  readonly schema?: Record<string, unknown>;
+  readonly askedAt: string;
+  readonly value?: unknown;
+  readonly expired?: true;
+}
+
+const answerOf = (input: Input): HumanAnswer => ('value' in input ? { value: input.value } : { expired: true });
+
+/** The last question of a task that waits. */
+export function openInputOf(id: TaskId, row: Pick<TaskRow, 'inputs' | 'run_at'>): TaskInput | undefined {
+  const question = questionOf(row);
+  return question && { taskId: id, ...question, answerAt: `/api/agents/tasks/${id}/input` };
+}
+
+function questionOf(row: Pick<TaskRow, 'inputs' | 'run_at'>): TaskView['question'] {
+  const input = row.inputs?.at(-1);
+  if (!input || !row.inputs) return undefined;
+  const { prompt, schema, askedAt } = input;
+  return {
+    question: row.inputs.length - 1,
+    kind: 'input',
+    prompt,
+    ...(schema ? { schema } : {}),
+    state: 'open',
+    askedAt,
+    expiresAt: row.run_at,
+  };
 }
 
 const msBetween = (from: string, to: string): number => Math.max(0, Date.parse(to) - Date.parse(from));
 
 export function taskView(row: TaskRow): TaskView {
+  const id = fromUuid('task', row.id);
+  const question = row.state === 'waiting' ? questionOf(row) : undefined;
   return {
-    id: fromUuid('task', row.id),
+    id,
     status: row.state,
     capability: row.capability,
     priority: row.priority,
@@ -266,6 +305,7 @@ export function taskView(row: TaskRow): TaskView {
     workflowId: idOrNull('workflow', row.workflow_id),
     stepKey: row.step_key,
     ...(row.usage ? { usage: row.usage } : {}),
+    ...(question ? { question } : {}),
     timings: {
       submittedAt: row.created_at,
       runAt: row.run_at,

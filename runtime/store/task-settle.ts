@@ -10,6 +10,7 @@ import { few, sql, withTypeIds } from './sql.ts';
 import { handOff, handoffData } from './task-handoff.ts';
 import { usageWith } from './task-rows.ts';
 import { tally } from './task-tally.ts';
+import { putAside, waitingData } from './task-wait.ts';
 
 /** The inbox row of a step's end; `s` carries the settled task, `usage` all that it used. The event id makes it unique per end. */
 export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
@@ -84,6 +85,8 @@ function plan(op: SettleTask): {
         event: settlement.charge ? 'task.retrying' : null,
         data: { ...base, delayMs: settlement.delayMs, ...(settlement.error ? { error: settlement.error } : {}) },
       };
+    case 'waiting':
+      return { state: 'waiting', error: null, event: 'task.waiting', data: waitingData(op, settlement) };
     case 'handed_off':
       return { state: 'queued', error: null, event: 'task.handed_off', data: handoffData(op, settlement) };
     case 'failed':
@@ -155,7 +158,9 @@ export function createSettle(db: Db, commit: GroupCommit, node: string): TaskSto
       const { settlement } = op;
       const result = await (settlement.type === 'handed_off'
         ? handOff(db, node, op, settlement)
-        : commit.run(kind, op));
+        : settlement.type === 'waiting'
+          ? putAside(db, node, op, settlement)
+          : commit.run(kind, op));
       if (result.outcome === 'committed' || !unknown.has(key)) {
         unknown.delete(key);
         return result;

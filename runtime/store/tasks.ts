@@ -13,6 +13,7 @@ import { CLAIM_COLUMNS, type ClaimRow, claimedOf, TASK_COLUMNS, type TaskRow, ta
 import { createSettle } from './task-settle.ts';
 import { createSubmit } from './task-submit.ts';
 import { countStates } from './task-tally.ts';
+import { createTaskInputs } from './task-wait.ts';
 
 const PINNED_LIMIT = 1_000;
 /** Pages of steps that are read by one statement. */
@@ -44,6 +45,7 @@ export function createTaskStore(db: Db, commit: GroupCommit, node: string): Task
     claim: (asks) => (asks.some(({ slots }) => slots > 0) ? commit.run(claims, asks) : Promise.resolve([])),
     settle: createSettle(db, commit, node),
     ...createTaskEnds(db),
+    ...createTaskInputs(db),
 
     async get(id, tenant) {
       const uuid = uuidOf('task', id);

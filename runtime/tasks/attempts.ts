@@ -307,6 +307,8 @@ export class Attempts {
     } else if (settlement.type === 'handed_off') {
       onQueued(settlement.target.queue);
       bus.publish({ type: 'queue', queue: settlement.target.queue });
+    } else if (settlement.type === 'waiting') {
+      onScheduled?.(settlement.question.expiresMs);
     } else if (settlement.type === 'retry') {
       if (settlement.delayMs > 0) onScheduled?.(settlement.delayMs);
       else {

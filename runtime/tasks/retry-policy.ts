@@ -66,6 +66,8 @@ export function judgeAttempt(
       };
     case 'released':
       return { outcome: 'released', crashed: false, settlement: afterRelease(outcome.reason, options.random) };
+    case 'waiting':
+      return { outcome: 'waiting', crashed: false, settlement: { type: 'waiting', question: outcome.question } };
     case 'failed':
       return { outcome: 'failed', crashed: false, settlement: afterFailure(task, outcome.error, options.random) };
     case 'timed_out':

@@ -1,12 +1,13 @@
 // The tasks part of the API: accept durably, read, cancel, wait. Starting them is the dispatcher's matter.
 
 import { RuntimeError, toWireError, type WireError } from '../contracts/errors.ts';
+import { answerSchemaOf, type TaskAnswer, type TaskInput, taskAnswerSchema } from '../contracts/human-question.ts';
 import { isId, type NodeId, type TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, Workforce } from '../contracts/ports.ts';
 import type { CallContext, TaskListFilter, TasksApi } from '../contracts/runtime.ts';
 import type { AgentStore, EventStore, NewTask, Page, SubmitOutcome, TaskStore } from '../contracts/store.ts';
 import type { CancelReport, SubmitTask, TaskView } from '../contracts/task.ts';
-import { invalidInput } from '../contracts/validation.ts';
+import { invalidInput, parseInput } from '../contracts/validation.ts';
 import { Admission } from './admission.ts';
 import { Cancellation, notFound } from './cancellation.ts';
 import type { CapabilityResolver } from './capability-resolver.ts';
@@ -152,6 +153,32 @@ export class TaskService implements TasksApi {
     dispatcher.hint(queue);
     bus.publish({ type: 'queue', queue });
     return this.get(id, call);
+  }
+
+  async answer(id: string, answer: TaskAnswer, call: CallContext = LIBRARY): Promise<TaskView> {
+    const { store, dispatcher, bus, feed } = this.#parts;
+    const given = parseInput(taskAnswerSchema, answer);
+    const task = await this.#read(id, call.tenant);
+    const asked = task.question;
+    const details = { taskId: task.id, status: task.status };
+    if (!asked) throw new RuntimeError('input_not_found', 'the task asks nothing', { details });
+    const closed = () => new RuntimeError('input_closed', 'this question is no longer open', { details });
+    if ((given.question ?? asked.question) !== asked.question) throw closed();
+    const value = given.value ?? null;
+    const back = await store.answer(task.id, call.tenant, {
+      question: asked.question,
+      value: asked.schema ? parseInput(answerSchemaOf(asked.schema), value, 'value') : value,
+      by: call.subject ?? null,
+    });
+    if (!back) throw closed();
+    feed.publish(back.events);
+    dispatcher.hint(back.queue);
+    bus.publish({ type: 'queue', queue: back.queue });
+    return this.get(id, call);
+  }
+
+  async inputs(filter: { limit?: number } = {}, call: CallContext = LIBRARY): Promise<readonly TaskInput[]> {
+    return this.#parts.store.openInputs(call.tenant, Math.min(Math.max(1, filter.limit ?? LIST_LIMIT), LARGEST_LIST));
   }
 
   async wait(

@@ -93,6 +93,7 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/tasks/list': plain('/api/agents/tasks/list?status=queued'),
   'GET /api/agents/tasks/{id}': on('tasks'),
   'POST /api/agents/tasks/{id}/cancel': on('tasks', '/cancel', 202),
+  'POST /api/agents/tasks/{id}/input': on('tasks', '/input', 200, { body: { value: 3 } }),
   'POST /api/agents/tasks/{id}/redrive': {
     status: 202,
     async prepare(api) {

@@ -342,6 +342,14 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         cancels.set(id, 'before_start');
         return { id: id as TaskView['id'], outcome: 'before_start', afterMs: 0, collateral: [] };
       },
+      async answer(id, _answer, call) {
+        const tenant = enter('tasks.answer', call);
+        return find(tasks, id, tenant, 'task_not_found');
+      },
+      async inputs(_filter, call) {
+        enter('tasks.inputs', call);
+        return [];
+      },
       async redrive(id, call) {
         const tenant = enter('tasks.redrive', call);
         const { status } = find(tasks, id, tenant, 'task_not_found');

@@ -144,6 +144,11 @@ export class FakeTaskStore implements TaskStore {
         row.state = 'queued';
         return { outcome: 'committed' as const, state: row.state, events: [this.#event(row, 'task.handed_off')] };
       }
+      if (settlement.type === 'waiting') {
+        row.attempt -= 1;
+        row.state = 'waiting';
+        return { outcome: 'committed' as const, state: row.state, events: [this.#event(row, 'task.waiting')] };
+      }
       row.state = settlement.type;
       if (settlement.type === 'completed') row.result = settlement.result;
       else row.error = settlement.error;
@@ -211,6 +216,14 @@ export class FakeTaskStore implements TaskStore {
   async pinnedQueues(): Promise<readonly string[]> {
     const queued = [...this.table.rows.values()].filter(({ state }) => state === 'queued');
     return [...new Set(queued.map(({ task }) => task.queue).filter((queue) => queue.startsWith('agent:')))];
+  }
+
+  async answer() {
+    return null;
+  }
+
+  async openInputs() {
+    return [];
   }
 
   async redrive(id: TaskId, tenant: string): Promise<boolean> {

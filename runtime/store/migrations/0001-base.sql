@@ -53,6 +53,8 @@ CREATE TABLE task (
   error jsonb,
   -- What its attempts used together, as far as they reported it.
   usage jsonb,
+  -- Questions its handlers asked people, oldest first, each with its answer or with expired: true.
+  inputs jsonb,
   CHECK ((state = 'running') = (owner_node IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX task_ready ON task (queue, rank, id) WHERE state = 'queued';
@@ -66,7 +68,7 @@ CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 CREATE UNIQUE INDEX task_step ON task (workflow_id, step_key, round) WHERE workflow_id IS NOT NULL;
 CREATE UNIQUE INDEX task_dedupe ON task (tenant, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting');
 
-CREATE INDEX task_waiting ON task (id) WHERE state = 'waiting';
+CREATE INDEX task_waiting ON task (run_at) WHERE state = 'waiting';
 
 -- How many ended tasks there are, so that nobody counts them. Kept by the statements that end, reopen or delete tasks; the flush of each
 -- node has rows of its own (slot), so that nodes do not wait for each other; retention folds those of nodes that are gone.
@@ -328,7 +330,8 @@ DECLARE
   now_at timestamptz := clock_timestamp(); p record; last text COLLATE "C"; ready text[] := '{}';
 BEGIN
   SELECT
-    (SELECT run_at FROM task WHERE state = 'scheduled' ORDER BY run_at LIMIT 1) AS promote,
+    least((SELECT run_at FROM task WHERE state = 'scheduled' ORDER BY run_at LIMIT 1),
+      (SELECT run_at FROM task WHERE state = 'waiting' ORDER BY run_at LIMIT 1)) AS promote,
     (SELECT deadline_at FROM task WHERE deadline_at IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting')
       ORDER BY deadline_at LIMIT 1) AS deadline,
     (SELECT queue_until FROM task WHERE queue_until IS NOT NULL AND started_at IS NULL AND state IN ('scheduled', 'queued')

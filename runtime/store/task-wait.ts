@@ -1,0 +1,121 @@
+// Tasks that wait for a person: put aside under the fence of the attempt that asks, and back in their queue with the answer, or when
+// nobody gave one in time. Statements of their own, so that the one that settles everything else carries nothing for them.
+
+import type { RuntimeEvent } from '../contracts/event.ts';
+import { fromUuid, toUuid } from '../contracts/ids.ts';
+import type { Db, TaskStore } from '../contracts/store.ts';
+import type { SettleTask, TaskSettlement } from '../contracts/task.ts';
+import { sql, uuidOf } from './sql.ts';
+import { openInputOf, type TaskRow, usageWith } from './task-rows.ts';
+
+// The guard of the settling statement: see there. The attempt is given back; `run_at` is when the question expires.
+const WAIT = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
+me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
+ok AS (UPDATE task t SET state = 'waiting', owner_node = NULL, attempt = t.attempt - 1, error = NULL,
+    run_at = now.at + $4::float8 * interval '1 millisecond', last_agent = coalesce($6::uuid, t.last_agent), event_seq = t.event_seq + 1,
+    inputs = coalesce(t.inputs, '[]'::jsonb) || jsonb_build_array($5::jsonb || jsonb_build_object('askedAt', now.at)),
+    usage = ${usageWith('$11::jsonb')}
+  FROM now, me WHERE t.id = $1 AND t.fence = $3 AND t.owner_node IS NOT DISTINCT FROM me.id
+  RETURNING t.id, t.fence, t.tenant, t.event_seq, t.claimed_at, now.at),
+history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, run_ms)
+  SELECT id, fence, $7::int, $2, $6::uuid, $8::int, claimed_at, at, 'waiting', $9::float8 FROM ok),
+ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+  SELECT id, event_seq, 'task', tenant, 'task.waiting', at, $10::jsonb FROM ok)
+SELECT tenant, event_seq, at FROM ok`;
+
+// The question that was read is the one that is answered: their number tells.
+const ANSWER = `WITH open AS MATERIALIZED (SELECT id, jsonb_array_length(inputs) - 1 AS last, clock_timestamp() AS at FROM task
+  WHERE id = $1 AND tenant = $2 AND state = 'waiting' AND run_at > clock_timestamp() AND jsonb_array_length(inputs) = $3::int + 1 FOR UPDATE),
+back AS (UPDATE task t SET state = 'queued', run_at = o.at, event_seq = t.event_seq + 1,
+    inputs = jsonb_set(t.inputs, ARRAY[o.last::text], (t.inputs->o.last) || jsonb_build_object('value', $4::jsonb, 'by', $5::text, 'endedAt', o.at))
+  FROM open o WHERE t.id = o.id RETURNING t.id, t.event_seq, t.tenant, t.queue, o.at),
+ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
+  SELECT id, event_seq, 'task', tenant, 'task.answered', at, $6::jsonb FROM back)
+SELECT queue, tenant, event_seq, at FROM back`;
+
+/** Those nobody answered in time go on, and are told so. */
+export const EXPIRE_INPUTS = `WITH due AS MATERIALIZED (SELECT id FROM task WHERE state = 'waiting' AND run_at <= clock_timestamp()
+  ORDER BY run_at LIMIT 500 FOR UPDATE SKIP LOCKED)
+UPDATE task t SET state = 'queued', inputs = jsonb_set(t.inputs, '{-1}', (t.inputs->-1) || '{"expired": true}') FROM due WHERE t.id = due.id
+RETURNING t.queue`;
+
+export type Waiting = Extract<TaskSettlement, { type: 'waiting' }>;
+
+/** What the task's stream says of it. */
+export function waitingData(op: SettleTask, { question }: Waiting): Record<string, unknown> {
+  return {
+    attempt: op.attempt,
+    agentId: op.agentId,
+    runMs: op.runMs,
+    prompt: question.prompt,
+    expiresMs: question.expiresMs,
+    ...(op.usage ? { usage: op.usage } : {}),
+  };
+}
+
+export async function putAside(
+  db: Db,
+  node: string,
+  op: SettleTask,
+  settlement: Waiting,
+): ReturnType<TaskStore['settle']> {
+  const { expiresMs, ...asked } = settlement.question;
+  const data = waitingData(op, settlement);
+  const { rows } = await db.query<{ tenant: string; event_seq: number; at: string }>(
+    sql(
+      'task_put_aside',
+      WAIT,
+      toUuid(op.taskId),
+      node,
+      op.fence,
+      expiresMs,
+      JSON.stringify(asked),
+      op.agentId && toUuid(op.agentId),
+      op.attempt,
+      op.thread,
+      op.runMs,
+      JSON.stringify(data),
+      op.usage ? JSON.stringify(op.usage) : null,
+    ),
+  );
+  const [row] = rows;
+  if (!row) return { outcome: 'fenced' };
+  const event: RuntimeEvent = {
+    stream: op.taskId,
+    seq: row.event_seq,
+    type: 'task.waiting',
+    tenant: row.tenant,
+    at: row.at,
+    data,
+  };
+  return { outcome: 'committed', state: 'waiting', events: [event] };
+}
+
+export function createTaskInputs(db: Db): Pick<TaskStore, 'answer' | 'openInputs'> {
+  return {
+    async answer(id, tenant, { question, value, by }) {
+      const uuid = uuidOf('task', id);
+      if (!uuid) return null;
+      const data = { question, by };
+      const { rows } = await db.query<{ queue: string; tenant: string; event_seq: number; at: string }>(
+        sql('task_answer', ANSWER, uuid, tenant, question, JSON.stringify(value ?? null), by, JSON.stringify(data)),
+      );
+      const [row] = rows;
+      if (!row) return null;
+      const { queue, event_seq: seq, at } = row;
+      return { queue, events: [{ stream: id, seq, type: 'task.answered', tenant: row.tenant, at, data }] };
+    },
+
+    async openInputs(tenant, limit) {
+      const { rows } = await db.query<Pick<TaskRow, 'id' | 'inputs' | 'run_at'>>(
+        sql(
+          'task_open_inputs',
+          `SELECT id, inputs, run_at FROM task WHERE state = 'waiting' AND tenant = $1 ORDER BY id DESC LIMIT $2`,
+          tenant,
+          limit,
+        ),
+      );
+      return rows.flatMap((row) => openInputOf(fromUuid('task', row.id), row) ?? []);
+    },
+  };
+}
