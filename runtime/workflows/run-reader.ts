@@ -6,6 +6,7 @@ import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
 import type { WorkflowRow } from '../contracts/store.ts';
 import type { TaskView } from '../contracts/task.ts';
 import { isTerminalWorkflow, type WorkflowView } from '../contracts/workflow.ts';
+import type { Coordinator } from './coordinator.ts';
 import { type Definition, definitionOf, type Strategies } from './definition.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
@@ -48,25 +49,43 @@ export class RunReader {
       const { definition, memory } = held;
       return this.viewOf({ ...brief, spec: definition.spec, output: null, metrics: null }, definition, memory, page);
     }
-    const row = await this.row(id, call);
-    const { definition, memory } = await this.#remembered(row);
+    return this.#look(await this.row(id, call), page);
+  }
+
+  /** `known` decided on the run until now: what it remembers holds as long as the row is of the version it committed. */
+  async #look(
+    row: WorkflowRow & { readonly metrics: unknown },
+    page: StepsWanted,
+    known?: Coordinator,
+  ): Promise<WorkflowView> {
+    const { definition, memory } = known?.version === row.version ? known : await this.#remembered(row);
     return this.viewOf(row, definition, memory, page);
+  }
+
+  #heldFor(id: string, { tenant }: CallContext): Coordinator | undefined {
+    const held = isId('workflow', id) ? this.#loop.coordinatorOf(id) : undefined;
+    return held?.tenant === tenant ? held : undefined;
   }
 
   async wait(id: string, { timeoutMs, signal }: Wait, call: CallContext): Promise<WorkflowView> {
     const { clock } = this.#parts.ambient;
     const untilMs = clock.monotonicMs() + Math.min(LARGEST_WAIT_MS, Math.max(0, timeoutMs));
-    for (;;) {
+    let known: Coordinator | undefined;
+    for (let first = true; ; first = false) {
       signal?.throwIfAborted();
       const leftMs = untilMs - clock.monotonicMs();
       // Listens before it reads, so that an end in between is not missed.
-      // Of a run held here the feed tells the end for sure, so a thousand callers need not ask the store every second.
-      const held = isId('workflow', id) && this.#loop.coordinatorOf(id) !== undefined;
+      // Of a run held here the feed tells the end for sure, so a thousand callers need not ask the store every second, nor at first.
+      const held = this.#heldFor(id, call);
+      known = held ?? known;
       const pollMs = held ? HELD_POLLS * this.#parts.pollMs : this.#parts.pollMs;
       const end = this.#next(id, END, Math.max(0, Math.min(leftMs, pollMs)), signal);
       try {
-        const { status } = await this.row(id, call);
-        if (isTerminalWorkflow(status) || leftMs <= 0) return await this.get(id, call);
+        if (!first || !held || leftMs <= 0) {
+          const row = await this.row(id, call);
+          if (isTerminalWorkflow(row.status)) return await this.#look(row, {}, known);
+          if (leftMs <= 0) return await this.get(id, call);
+        }
         await end.come;
       } finally {
         end.stop();
