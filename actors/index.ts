@@ -2,6 +2,8 @@
 
 export { z } from 'zod';
 export { RuntimeError, TaskError } from '../runtime/contracts/errors.ts';
+export type { AskHuman } from '../runtime/contracts/human-question.ts';
+export type { TaskUsage } from '../runtime/contracts/usage.ts';
 export type { ActorOptions, ActorStart } from './agent/actor-options.ts';
 export { type ActorPort, messageOf, portOf, replyWith, tellWith } from './agent/actor-port.ts';
 export { type Capability, type CapabilityOptions, capability } from './agent/capability.ts';
