@@ -173,7 +173,7 @@ async function checkedRequest(c: Context<Env>, route: Endpoint, principal: Princ
 }
 
 async function checkedBody(request: Request, route: Endpoint): Promise<unknown> {
-  let value = await readBody(request, route.bodyForms ?? ['json']);
+  let value = await readBody(request, route.bodyForms ?? ['json'], route.maxBodyBytes);
   if (value === undefined) {
     if (!route.bodyOptional) throw new EdgeError('malformed_request', 'Send a JSON body.');
     value = {};

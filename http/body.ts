@@ -5,6 +5,8 @@ import { parseStrictJson } from './strict-json.ts';
 
 /** Of one request. */
 export const MAX_BODY_BYTES = 1_048_576;
+/** Of a workflow: ten thousand tasks or a hundred thousand items come in one piece. */
+export const MAX_WORKFLOW_BYTES = 8 * MAX_BODY_BYTES;
 const MAX_LINES = 10_000;
 
 export type BodyForm = 'json' | 'ndjson';
@@ -13,25 +15,29 @@ export type BodyForm = 'json' | 'ndjson';
  * The value of the body; undefined when there is none. NDJSON comes as the array of its lines.
  * @throws EdgeError 400, 413, 415 or 422.
  */
-export async function readBody(request: Request, forms: readonly BodyForm[]): Promise<unknown> {
+export async function readBody(
+  request: Request,
+  forms: readonly BodyForm[],
+  maxBytes = MAX_BODY_BYTES,
+): Promise<unknown> {
   const declared = request.headers.get('content-length');
   if (declared !== null && !/^\d+$/.test(declared))
     throw new EdgeError('malformed_request', 'Content-Length is no number.');
-  if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
-  const bytes = await readBytes(request.body);
+  if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
+  const bytes = await readBytes(request.body, maxBytes);
   if (bytes.length === 0) return undefined;
   const form = formOf(request, forms);
   const text = decode(bytes);
   return form === 'json' ? parseStrictJson(text) : parseLines(text);
 }
 
-async function readBytes(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
+async function readBytes(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
   if (!body) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body as unknown as AsyncIterable<Uint8Array>) {
     size += chunk.byteLength;
-    if (size > MAX_BODY_BYTES) throw tooLarge(); // leaving the loop cancels the stream
+    if (size > maxBytes) throw tooLarge(maxBytes); // leaving the loop cancels the stream
     chunks.push(chunk);
   }
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
@@ -75,8 +81,8 @@ function parseLines(text: string): unknown[] {
   });
 }
 
-function tooLarge(): EdgeError {
-  return new EdgeError('body_too_large', `At most ${MAX_BODY_BYTES} bytes at once.`, {
+function tooLarge(maxBytes: number): EdgeError {
+  return new EdgeError('body_too_large', `At most ${maxBytes} bytes at once.`, {
     headers: { connection: 'close' },
   });
 }

@@ -51,6 +51,8 @@ export interface Endpoint<Body = unknown, Query = unknown> {
   /** An absent body counts as `{}`. */
   readonly bodyOptional?: boolean;
   readonly bodyForms?: readonly BodyForm[];
+  /** Default 1 MiB. */
+  readonly maxBodyBytes?: number;
   /** Request headers beside the usual ones, with their meaning. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly responses: Readonly<Record<number, ResponseSpec>>;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../runtime/contracts/errors.ts';
+import { placesOf as placesOfParse } from '../runtime/contracts/validation.ts';
 
 /** Codes that exist only at this edge. */
 const EDGE_STATUS = {
@@ -143,12 +144,13 @@ export class EdgeError extends Error {
   }
 }
 
+const MAX_PLACES = 50;
+
 /** A failed zod parse as a 422 that names every place, e.g. `retry.maxAttempts` or `tasks[2].dependsOn[0]`. */
 export function invalidInput(error: z.ZodError, prefix = ''): EdgeError {
-  const errors = error.issues.slice(0, 50).map((issue) => ({
-    path: jsonPath(prefix, issue.path),
-    message: issue.message,
-  }));
+  const errors = placesOfParse(error)
+    .slice(0, MAX_PLACES)
+    .map(({ path, message }) => ({ path: jsonPath(prefix, path), message }));
   const [first] = errors;
   return new EdgeError('invalid_input', first ? `${first.path || 'The body'}: ${first.message}` : 'Not valid.', {
     errors,
@@ -218,10 +220,13 @@ function titleOf(code: string): string {
 
 function placesOf(thrown: unknown): Pick<Problem, 'errors'> {
   if (thrown instanceof EdgeError) return thrown.errors ? { errors: [...thrown.errors] } : {};
-  const { path, errors } = rawDetails(thrown);
-  if (typeof path === 'string') return { errors: [{ path, message: (thrown as Error).message }] };
-  const parsed = z.array(z.object({ path: z.string(), message: z.string() })).safeParse(errors);
-  return parsed.success ? { errors: parsed.data } : {};
+  const { path, errors, issues } = rawDetails(thrown);
+  const parsed = z
+    .array(z.object({ path: z.string(), message: z.string() }))
+    .min(1)
+    .safeParse(errors ?? issues);
+  if (parsed.success) return { errors: parsed.data.slice(0, MAX_PLACES) };
+  return typeof path === 'string' ? { errors: [{ path, message: (thrown as Error).message }] } : {};
 }
 
 function detailsOf(thrown: unknown): Pick<Problem, 'details'> {

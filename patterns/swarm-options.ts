@@ -24,6 +24,9 @@ export const swarmOptionsSchema = z.strictObject({
     .max(2 ** 31 - 1)
     .optional(),
 
+  /** The same as `synchronous` of the workflow. */
+  synchronous: z.boolean().optional(),
+
   /** Evaluations of each particle. */
   maxIterations: z.number().int().min(1).max(1_000_000).optional(),
   /** Evaluations of all particles together. */

@@ -11,6 +11,7 @@ import {
   workflowSignalSchema,
   workflowViewSchema,
 } from '../../runtime/contracts/workflow.ts';
+import { MAX_WORKFLOW_BYTES } from '../body.ts';
 import { type ApiRequest, type Endpoint, endpoint, json, type RouteDeps } from '../endpoint.ts';
 import { problem } from '../openapi.ts';
 import { etagOf, limitQuery } from '../params.ts';
@@ -107,6 +108,7 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
       tag: 'workflows',
       summary: 'More items for a pipeline whose source is open',
       body: appendItemsSchema,
+      maxBodyBytes: MAX_WORKFLOW_BYTES,
       responses: {
         202: { description: 'Kept; the pipeline takes them.', content: json(keptSchema) },
         404: NO_WORKFLOW,

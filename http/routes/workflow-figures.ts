@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { createWorkflowSchema } from '../../runtime/contracts/workflow.ts';
 import { workflowPlanSchema } from '../../runtime/contracts/workflow-plan.ts';
+import { MAX_WORKFLOW_BYTES } from '../body.ts';
 import { type Endpoint, endpoint, json, type RouteDeps } from '../endpoint.ts';
 import { limitQuery, queryInt } from '../params.ts';
 import { withoutStack } from '../present.ts';
@@ -22,6 +23,7 @@ export function workflowFigureRoutes({ runtime: { workflows } }: RouteDeps): End
       description:
         'Takes the body of create and refuses what create refuses. Times are medians of recent tasks of the same capability; `basis` says of each step where its time is from.',
       body: createWorkflowSchema,
+      maxBodyBytes: MAX_WORKFLOW_BYTES,
       responses: { 200: { description: 'The plan.', content: json(workflowPlanSchema) } },
       handle: async ({ c, body, call }) => c.json(await workflows.plan(defined(body), call)),
     }),

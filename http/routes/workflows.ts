@@ -9,6 +9,7 @@ import {
   workflowStateSchema,
   workflowViewSchema,
 } from '../../runtime/contracts/workflow.ts';
+import { MAX_WORKFLOW_BYTES } from '../body.ts';
 import { type ApiRequest, type Endpoint, EVENT_STREAM_TYPE, endpoint, json, type RouteDeps } from '../endpoint.ts';
 import { problem } from '../openapi.ts';
 import { afterSeq, cursorQuery, etagOf, idParam, limitQuery, queryInt } from '../params.ts';
@@ -32,6 +33,7 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
       query: z.strictObject({ start: z.enum(['true', 'false']).optional() }),
       description: 'With `?start=true` it runs from the same commit on.',
       body: createWorkflowSchema,
+      maxBodyBytes: MAX_WORKFLOW_BYTES,
       responses: {
         201: {
           description: 'The workflow.',

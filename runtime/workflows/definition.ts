@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { canonicalJson } from '../contracts/canonical-json.ts';
 import type { CoordinationStrategy, WorkflowProblem } from '../contracts/coordination.ts';
 import { type ErrorCode, RuntimeError } from '../contracts/errors.ts';
+import { placesOf } from '../contracts/validation.ts';
 import { type CreateWorkflow, createWorkflowSchema, type WorkflowSpec } from '../contracts/workflow.ts';
 
 /** The same limit as at run time. */
@@ -39,10 +40,17 @@ export function define(
   const { strategy } = chosen;
   const options = strategy.options.safeParse(chosen.spec.options);
   if (!options.success) throw invalid(options.error, ['options']);
-  throwProblem(strategy.check(chosen.spec, options.data));
-  checkNested(strategies, chosen.spec);
-  const defHash = defHashOf(strategy, chosen.spec);
-  return { ...chosen, options: options.data, defHash, ...(idempotencyKey ? { idempotencyKey } : {}) };
+  const wished = inOrder(chosen.spec, options.data);
+  throwProblem(strategy.check(wished, options.data));
+  checkNested(strategies, wished);
+  const defHash = defHashOf(strategy, wished);
+  return { strategy, spec: wished, options: options.data, defHash, ...(idempotencyKey ? { idempotencyKey } : {}) };
+}
+
+/** `options.synchronous`, where a pattern has it, is another place to say `synchronous`. */
+function inOrder(spec: WorkflowSpec, options: unknown): WorkflowSpec {
+  const { synchronous } = (typeof options === 'object' && options !== null ? options : {}) as Record<string, unknown>;
+  return synchronous === true ? { ...spec, synchronous } : spec;
 }
 
 function throwProblem(problem: WorkflowProblem | null): void {
@@ -78,7 +86,8 @@ function checkNested(strategies: Strategies, spec: WorkflowSpec, depth = 1): voi
       checkNested(strategies, define(strategies, { ...workflow, ...standIn(workflow) }).spec, depth + 1);
     } catch (error) {
       if (!(error instanceof RuntimeError)) throw error;
-      const { path, ...details } = error.details ?? {};
+      // Places are named from the outside; one is enough.
+      const { path, issues: _inside, ...details } = error.details ?? {};
       const place = typeof path === 'string' && path !== '' ? `${at}.${path}` : at;
       throw new RuntimeError(error.code as ErrorCode, error.message.replace(String(path ?? ''), place), {
         details: { ...details, path: place },
@@ -148,7 +157,7 @@ function strategyOf(strategies: Strategies, pattern: string): CoordinationStrate
 }
 
 function invalid(error: z.ZodError, prefix: readonly PropertyKey[]): RuntimeError {
-  const issues = error.issues.map((issue) => ({ path: jsonPath([...prefix, ...issue.path]), message: issue.message }));
+  const issues = placesOf(error).map(({ path, message }) => ({ path: jsonPath([...prefix, ...path]), message }));
   const first = issues[0];
   return new RuntimeError('workflow_invalid', `${first?.path || 'the workflow'}: ${first?.message ?? 'not valid'}`, {
     details: { path: first?.path ?? '', issues },
