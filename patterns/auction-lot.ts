@@ -37,8 +37,12 @@ export function callBidders(draft: Draft, at: number, found: readonly Candidate[
   const called = [...able]
     .sort((a, b) => a.load - b.load || (a.agentId < b.agentId ? -1 : 1))
     .slice(0, options.maxBidders);
+  const replyByMs = Math.min(MAX_REPLY_BY_MS, options.replyByMs * 2 ** widened);
   if (called.length === 0) {
-    noBids(draft, at, found.length === 0 ? 'nobody_offers_it' : 'all_have_failed');
+    // Agents come back: after a crash of their node it takes a while. A round takes its time, else all of them were over in no time.
+    if (found.length === 0 && mayWiden(draft, at))
+      commands.push({ type: 'timer', key: roundKey(id, round), afterMs: replyByMs });
+    else noBids(draft, at, found.length === 0 ? 'nobody_offers_it' : 'all_have_failed');
     return;
   }
   const entries = called.map(
@@ -46,7 +50,6 @@ export function callBidders(draft: Draft, at: number, found: readonly Candidate[
   );
   changeLot(draft, at, { phase: 'calling', book: [...book, ...entries] });
   const agents = called.map(({ agentId }) => agentId);
-  const replyByMs = Math.min(MAX_REPLY_BY_MS, options.replyByMs * 2 ** widened);
   const plain = plainInput(workflow, input) ?? null;
   decisions.push({
     kind: 'bid',
@@ -59,6 +62,9 @@ export function callBidders(draft: Draft, at: number, found: readonly Candidate[
   commands.push({ type: 'call', step: callStep(id), round, capability, input: plain, replyByMs, agents });
   commands.push({ type: 'timer', key: roundKey(id, round), afterMs: replyByMs });
 }
+
+/** The time of a call is over that nobody was there for. */
+export const nobodyCame = (draft: Draft, at: number): void => noBids(draft, at, 'nobody_offers_it');
 
 /** The seals are broken: bids are scored, the best gets the task. */
 export function closeCall(draft: Draft, at: number, rule: 'reply_by' | 'all_answered'): void {
@@ -142,15 +148,18 @@ function begin(draft: Draft, at: number, agentId: string | undefined): void {
   });
 }
 
+const mayWiden = ({ options, state }: Draft, at: number): boolean =>
+  options.noBids === 'widen' && lotAt(state, at).round + 1 < options.maxRounds;
+
 function noBids(draft: Draft, at: number, why: string): void {
   const { options, workflow, decisions } = draft;
-  const { round, widened } = lotAt(draft.state, at);
+  const { widened } = lotAt(draft.state, at);
   const { id } = taskAt(workflow, at);
   if (options.noBids === 'direct') {
     decisions.push({ kind: 'award', rule: 'direct', chosen: `${id}: any agent`, candidates: [{ id, note: why }] });
     changeLot(draft, at, { winner: null, price: null, secondPrice: null });
     begin(draft, at, undefined);
-  } else if (options.noBids === 'widen' && round + 1 < options.maxRounds) {
+  } else if (mayWiden(draft, at)) {
     changeLot(draft, at, { widened: widened + 1 });
     nextRound(draft, at, `widen:${why}`);
   } else loseLot(draft, at, 'no_bids', why);

@@ -4,7 +4,7 @@ import type { CoordinationEvent, Verdict } from '../runtime/contracts/coordinati
 import type { WorkflowSpec } from '../runtime/contracts/workflow.ts';
 import { figuresOf, readBid } from './auction-bids.ts';
 import { endRun, settle } from './auction-end.ts';
-import { award, callBidders, closeCall, loseLot, nextRound, openLot } from './auction-lot.ts';
+import { award, callBidders, closeCall, loseLot, nextRound, nobodyCame, openLot } from './auction-lot.ts';
 import type { AuctionOptions } from './auction-options.ts';
 import {
   type AuctionState,
@@ -39,10 +39,11 @@ export function decideAuction(
     case 'timer': {
       const at = lotOf(workflow, event.key.slice(0, event.key.lastIndexOf(':')));
       const lot = lotAt(state, at);
-      const waited = lot.phase === (event.type === 'found' ? 'finding' : 'calling');
+      const waited = lot.phase === 'finding' || (event.type === 'timer' && lot.phase === 'calling');
       if (at < 0 || !waited || event.key !== roundKey(workflow.tasks[at]?.id ?? '', lot.round)) return unchanged;
       return change(draft(), (it) => {
         if (event.type === 'found') callBidders(it, at, event.agents);
+        else if (lot.phase === 'finding') nobodyCame(it, at);
         else closeCall(it, at, 'reply_by');
       });
     }

@@ -288,6 +288,21 @@ describe('without a valid bid', () => {
     expect(inVain.end.stopReason).toBe('no_bids');
     expect(inVain.calls).toHaveLength(3);
   });
+
+  it('a call that nobody is there for takes its time before it is widened: agents come back', () => {
+    let looks = 0;
+    const back = () => (++looks > 2 ? agents('ann') : []);
+    const result = hold({ ann: { cost: 4 } }, { options: { noBids: 'widen', replyByMs: 100 }, agents: back });
+    const timers = result.commands.filter(({ type }) => type === 'timer');
+    expect(timers).toMatchObject([{ afterMs: 100 }, { afterMs: 200 }, { afterMs: 400 }]);
+    expect(awardsOf(result)[0]).toMatchObject({ winner: 'ann', rounds: 3 });
+    const never = hold({}, { options: { noBids: 'widen', replyByMs: 100 } });
+    expect(never.end).toMatchObject({
+      stopReason: 'no_bids',
+      error: { message: expect.stringContaining('nobody_offers_it') },
+    });
+    expect(never.commands.filter(({ type }) => type === 'timer')).toHaveLength(2);
+  });
 });
 
 describe('several tasks', () => {
