@@ -19,6 +19,8 @@ export class Consultations {
   readonly #again: (id: WorkflowId) => void;
   /** Under way here, so that the next decision of the run does not ask twice. */
   readonly #asked = new Map<WorkflowId, Set<string>>();
+  /** Calls that are open here, with what stops the look at their time limit. */
+  readonly #open = new Map<WorkflowId, Map<string, () => void>>();
 
   /** `told`: there is mail for the run; `again`: what is open should be asked again. */
   constructor(parts: Parts, told: (id: WorkflowId) => void, again: (id: WorkflowId) => void) {
@@ -29,6 +31,8 @@ export class Consultations {
 
   forget(id: WorkflowId): void {
     this.#asked.delete(id);
+    for (const stop of this.#open.get(id)?.values() ?? []) stop();
+    this.#open.delete(id);
   }
 
   /** Asks what is open and not under way. */
@@ -47,6 +51,37 @@ export class Consultations {
       }
     }
     this.#asked.set(id, asked);
+    if (memory.calls.length > 0 || this.#open.has(id)) this.#watch(id, memory.calls);
+  }
+
+  /** A call is closed by a timer in the store. Looked for as soon as it is due: nobody need wait for the next poll, and no bid slips in. */
+  #watch(id: WorkflowId, calls: RunMemory['calls']): void {
+    const { clock } = this.#parts.ambient;
+    const known = this.#open.get(id) ?? new Map<string, () => void>();
+    const open = new Map(calls.map((call) => [`${call.step}/${call.round}`, call]));
+    for (const [name, stop] of known) {
+      if (open.has(name)) continue;
+      stop();
+      known.delete(name);
+    }
+    for (const [name, { replyByMs }] of open) {
+      if (!known.has(name))
+        known.set(
+          name,
+          clock.setTimeout(() => void this.#fireDue(), replyByMs),
+        );
+    }
+    if (known.size > 0) this.#open.set(id, known);
+    else this.#open.delete(id);
+  }
+
+  async #fireDue(): Promise<void> {
+    try {
+      for (const id of await this.#parts.store.fireTimers()) this.#told(id);
+    } catch (error) {
+      // the chore that fires timers will
+      this.#parts.ambient.log.warn('timers could not be fired', { error: toWireError(error).message });
+    }
   }
 
   async #find(id: WorkflowId, tenant: string, key: string, capability: string): Promise<void> {
@@ -63,12 +98,16 @@ export class Consultations {
 
   async #bid(id: WorkflowId, tenant: string, call: OpenCall, agentId: string): Promise<void> {
     const { step, round, capability, input, replyByMs } = call;
+    const { clock } = this.#parts.ambient;
+    const askedAtMs = clock.monotonicMs();
     const answer = await this.#parts.bidders
       .bid(agentId, { capability, input, replyByMs: this.#nowMs() + replyByMs }, { tenant, timeoutMs: 2 * replyByMs })
       .then(
         (bid) => ({ bid }),
         (error: unknown) => ({ bid: null, error: toWireError(error) }),
       );
+    // Late: what closes the call goes into the mail before the bid.
+    if (clock.monotonicMs() - askedAtMs >= replyByMs) await this.#fireDue();
     const event: CoordinationEvent = { type: 'bid', atMs: this.#nowMs(), step, round, agentId, ...answer };
     await this.#post(id, tenant, `bid/${step}/${round}/${agentId}`, event).catch((error: unknown) => {
       // Unheard: the strategy's timer closes the call without it.

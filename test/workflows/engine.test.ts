@@ -488,6 +488,37 @@ describe('a call for bids', () => {
     await settled(20);
     expect(await node.service.get(id as WorkflowId)).toMatchObject({ status: 'completed', output: [['x', 3]] });
   });
+
+  const slow = (answers: (() => void)[]) => ({
+    offering: async () => agents,
+    bid: (agentId: string) =>
+      agentId === 'x'
+        ? Promise.resolve({ cost: 3 })
+        : new Promise<{ cost: number }>((resolve) => answers.push(() => resolve({ cost: 1 }))),
+  });
+
+  it('is closed as soon as its time is over, before any chore looks for timers', async () => {
+    const { world, node, id } = await begin({ pattern: 'caller' }, { strategies, bidders: slow([]) });
+    await settled(20);
+    world.nowMs += 100;
+    node.ambient.clock.advance(100);
+    await settled(20);
+    expect(await node.service.get(id as WorkflowId)).toMatchObject({ status: 'completed', output: [['x', 3]] });
+  });
+
+  it('is closed before a bid that comes after its time', async () => {
+    const late: (() => void)[] = [];
+    const { world, node, id } = await begin({ pattern: 'caller' }, { strategies, bidders: slow(late) });
+    await settled(20);
+    // the look at the time limit came too early by the clock of the store
+    node.ambient.clock.advance(100);
+    await settled(20);
+    expect((await node.service.get(id as WorkflowId)).status).toBe('running');
+    world.nowMs += 101;
+    for (const answer of late) answer();
+    await settled(20);
+    expect(await node.service.get(id as WorkflowId)).toMatchObject({ status: 'completed', output: [['x', 3]] });
+  });
 });
 
 describe('a pattern that chooses another', () => {
