@@ -81,6 +81,7 @@ export class EventTally {
       }
       case 'task.retrying':
       case 'task.handed_off':
+      case 'task.waiting':
         this.#startedAt.take(stream);
         break;
       case 'task.completed':
