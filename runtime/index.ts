@@ -18,6 +18,13 @@ import { strategiesOf } from './library/define-strategy.ts';
 import { type Troupe, withHandles } from './library/troupe.ts';
 import { startSystem } from './system.ts';
 
+export {
+  type CommonFields,
+  type StepDefinition,
+  type WorkflowBuilder,
+  type WorkflowDefinition,
+  workflow,
+} from '../patterns/workflow-builder.ts';
 export { type Config, type ConfigInput, printableConfig, resolveConfig } from './config.ts';
 export type { AgentView, CreateAgent, UpdateAgent } from './contracts/agent.ts';
 export type {
