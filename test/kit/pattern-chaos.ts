@@ -211,6 +211,14 @@ function auditAll(
     const wrong = auditRun(booked, definitionOf(STRATEGIES, row), byTask);
     problems.push(...wrong.map((what) => `${row.name} (${row.pattern} ${row.id}): ${what}`));
   }
+  const inside = new Set<string>();
+  for (const { row } of records) {
+    if (!row.parent) continue;
+    const { workflowId, step: of, round } = row.parent;
+    const place = `${workflowId} ${of}/${round}`;
+    if (inside.has(place)) problems.push(`two runs inside one step: ${place}`);
+    inside.add(place);
+  }
   const rows = new Set<string>(records.map(({ row }) => row.id));
   const ended = effects.filter(({ at }) => at === 'end');
   for (const { kind, key, id, view } of made) {
