@@ -226,7 +226,9 @@ function placesOf(thrown: unknown): Pick<Problem, 'errors'> {
     .min(1)
     .safeParse(errors ?? issues);
   if (parsed.success) return { errors: parsed.data.slice(0, MAX_PLACES) };
-  return typeof path === 'string' ? { errors: [{ path, message: (thrown as Error).message }] } : {};
+  if (typeof path !== 'string') return {};
+  const { message } = thrown as Error;
+  return { errors: [{ path, message: message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message }] };
 }
 
 function detailsOf(thrown: unknown): Pick<Problem, 'details'> {

@@ -224,6 +224,7 @@ class NodeSystem implements TroupeRuntime {
         resolver,
       }),
       slots: this.#dispatcher,
+      waiting: (task, tenant) => this.tasks.waitingFor(task, tenant),
       stopRunning: (claims) => void this.#dispatcher.onLost(claims.map(({ taskId }) => taskId)),
       observer: createRunObserver(this.#tree.workflows, (id) => this.workflows.poll().then(() => id)),
       feed,

@@ -120,7 +120,7 @@ export class TaskService implements TasksApi {
     const task = await this.#read(id, call.tenant);
     const [attempts, waitingFor] = await Promise.all([
       this.#parts.store.attempts(task.id),
-      task.waitingFor ?? this.#waitingFor(task, call.tenant),
+      task.waitingFor ?? (task.status === 'queued' ? this.waitingFor(task, call.tenant) : undefined),
     ]);
     return { ...task, attempts: [...attempts], ...(waitingFor ? { waitingFor } : {}) };
   }
@@ -281,8 +281,7 @@ export class TaskService implements TasksApi {
   }
 
   /** Why a queued task does not start, as far as this node knows. */
-  async #waitingFor(task: TaskView, tenant: string): Promise<string | undefined> {
-    if (task.status !== 'queued') return undefined;
+  waitingFor(task: Pick<TaskView, 'id' | 'capability'>, tenant: string): Promise<string | undefined> {
     return waitingReason(this.#parts, task, tenant);
   }
 }

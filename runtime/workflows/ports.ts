@@ -5,7 +5,7 @@ import type { Bid, CallForBids, Candidate } from '../contracts/coordination.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed, TakenSlot } from '../contracts/ports.ts';
 import type { TaskStore, WorkflowStore } from '../contracts/store.ts';
-import type { ClaimedTask } from '../contracts/task.ts';
+import type { ClaimedTask, TaskView } from '../contracts/task.ts';
 import type { InFlight } from './run-memory.ts';
 
 /** Pins a capability to a version or an agent. Rejects with `unknown_capability`, `actor_not_found`: then the step fails. */
@@ -64,6 +64,8 @@ export interface RunLoopParts {
   readonly capabilities: CapabilityPort;
   readonly bidders: BidderPort;
   readonly slots: SlotPort;
+  /** Why a queued task does not start, in a word; undefined: nothing stands in its way. */
+  readonly waiting?: (task: Pick<TaskView, 'id' | 'capability'>, tenant: string) => Promise<string | undefined>;
   /** Stops the code of attempts that a decision cancelled, on whichever node it runs. */
   readonly stopRunning: (claims: readonly Claim[]) => void;
   readonly observer?: RunObserver;

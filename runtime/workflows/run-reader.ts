@@ -1,7 +1,7 @@
 // Looking at runs and waiting for them. A run that is held here is shown from memory, any other from its rows.
 
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
-import { isId, type WorkflowId } from '../contracts/ids.ts';
+import { isId, type TaskId, type WorkflowId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
 import type { WorkflowRow } from '../contracts/store.ts';
 import type { TaskView } from '../contracts/task.ts';
@@ -19,6 +19,9 @@ import { viewOf } from './workflow-view.ts';
 const HELD_POLLS = 10;
 const END: ReadonlySet<string> = new Set(['workflow.ended']);
 const TURNS: ReadonlySet<string> = new Set(['workflow.paused', 'workflow.resumed', 'workflow.ended']);
+/** Holds for every task of the capability, not only for the one that was asked about. */
+const NOBODY = 'no_agent_offers_capability';
+const MOST_EXPLAINED = 5;
 const LARGEST_WAIT_MS = 2 ** 31 - 1;
 
 type Wait = Parameters<WorkflowsApi['wait']>[1];
@@ -150,7 +153,35 @@ export class RunReader {
       row.status === 'created' || !mayHaveChildren(definition) ? [] : await this.#parts.store.children(row.id);
     const picture = memory && definition?.strategy.picture?.(definition.spec, definition.options, memory.state);
     const { clock } = this.#parts.ambient;
-    return viewOf({ row, steps, page, tasks, memory, children, picture, nowMs: clock.nowMs() });
+    const view = viewOf({ row, steps, page, tasks, memory, children, picture, nowMs: clock.nowMs() });
+    return row.status === 'running' ? this.#withReasons(view, row.tenant) : view;
+  }
+
+  /** Queued steps of capabilities that nobody is at work with say why: a run that waits for an agent there is not looks like any other. */
+  async #withReasons(view: WorkflowView, tenant: string): Promise<WorkflowView> {
+    const { waiting } = this.#parts;
+    const busy = new Set(view.tasks.flatMap(({ state, capability }) => (state === 'running' ? [capability] : [])));
+    const first = new Map<string, TaskId>();
+    for (const { state, capability, taskId, reason } of view.tasks) {
+      const asked = state === 'queued' && reason === undefined && taskId !== undefined && isId('task', taskId);
+      if (asked && capability !== undefined && !busy.has(capability) && !first.has(capability))
+        first.set(capability, taskId);
+    }
+    if (!waiting || first.size === 0) return view;
+    const asked = [...first].slice(0, MOST_EXPLAINED);
+    const reasons = await Promise.all(
+      asked.map(async ([capability, id]) => ({ id, capability, reason: await waiting({ id, capability }, tenant) })),
+    );
+    const reasonOf = ({ state, capability, taskId }: WorkflowView['tasks'][number]): string | undefined => {
+      if (state !== 'queued' || taskId === undefined) return undefined;
+      const known = reasons.find((one) => one.capability === capability);
+      return known && (known.id === taskId || known.reason === NOBODY) ? known.reason : undefined;
+    };
+    const tasks = view.tasks.map((step) => {
+      const reason = step.reason ?? reasonOf(step);
+      return reason === undefined ? step : { ...step, reason };
+    });
+    return { ...view, tasks };
   }
 
   /** Resolves at the next event of these types, after `waitMs`, when the signal aborts or when it is stopped. */

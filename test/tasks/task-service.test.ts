@@ -56,7 +56,7 @@ describe('submitting', () => {
   });
 
   test.each([
-    ['an unknown field', { capability: 'text.count', tenant: 'x' }, ''],
+    ['an unknown field', { capability: 'text.count', tenant: 'x' }, 'tenant'],
     ['attempts beyond the limit', { capability: 'text.count', retry: { maxAttempts: 1_000 } }, 'retry.maxAttempts'],
     ['a timeout that is no number', { capability: 'text.count', timeoutMs: Number.NaN }, 'timeoutMs'],
     ['runAt and delayMs together', { capability: 'text.count', runAt: '2026-02-01T00:00:00Z', delayMs: 1 }, 'delayMs'],
