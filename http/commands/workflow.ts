@@ -1,16 +1,14 @@
 // `troupe workflow`: create, start, read, list and cancel workflows of a running server.
 
 import type { Command } from 'commander';
-import { fields, intArgument, jsonArgument, print, type Row, table } from './output.ts';
+import { intArgument, jsonArgument, print, type Row, table } from './output.ts';
 import { connect, type RemoteOptions, withRemoteOptions } from './remote.ts';
+import { addWorkflowControl } from './workflow-control.ts';
 import { addWorkflowFigures } from './workflow-figures.ts';
-
-const BASE = '/api/agents/workflows';
-const pathOf = (id: string): string => `${BASE}/${encodeURIComponent(id)}`;
+import { BASE, pageText, pathOf, show } from './workflow-text.ts';
 
 export function addWorkflowCommand(program: Command): void {
   const workflow = program.command('workflow').description('workflows of a running server');
-  addWorkflowFigures(workflow);
 
   withRemoteOptions(workflow.command('create'))
     .description('create a workflow from its definition')
@@ -74,20 +72,11 @@ export function addWorkflowCommand(program: Command): void {
         table(items, ['seq', 'kind', 'rule', 'chosen']),
       );
     });
+
+  addWorkflowControl(workflow);
+  addWorkflowFigures(workflow);
 }
 
 function start(remote: Awaited<ReturnType<typeof connect>>, id: string, waitS: number | undefined): Promise<unknown> {
   return remote.send('POST', `${pathOf(id)}/start`, undefined, waitS === undefined ? {} : { prefer: `wait=${waitS}` });
-}
-
-function show(workflow: Row): string {
-  const head = fields(workflow, ['id', 'name', 'pattern', 'status', 'stopReason', 'progress', 'output', 'error']);
-  const steps = table(workflow.tasks as Row[], ['id', 'state', 'capability', 'taskId', 'attempts', 'reason']);
-  const more = workflow.nextStep ? `\nmore steps: --steps-cursor ${workflow.nextStep}` : '';
-  return `${head}\n\n${steps}${more}`;
-}
-
-function pageText({ items, nextCursor }: { items: Row[]; nextCursor: string | null }): string {
-  const rows = table(items, ['id', 'name', 'pattern', 'status', 'stopReason']);
-  return nextCursor === null ? rows : `${rows}\nmore: --cursor ${nextCursor}`;
 }

@@ -173,6 +173,47 @@ describe('the command line', () => {
     expect((await troupe(['workflow', 'stats', '--within', 'soon'])).code).toBe(64);
   });
 
+  test('acts on a run: pause, answer, append, fork', async () => {
+    const text = async (...args: string[]) => {
+      const { code, out, err } = await troupe(['workflow', ...args]);
+      expect([code, err], args.join(' ')).toEqual([0, '']);
+      return out;
+    };
+    const started = async (definition: object) =>
+      String(JSON.parse(await text('create', JSON.stringify(definition), '--start', '--json')).id);
+    const approval = { prompt: 'Go on?' };
+    const asks = await started({
+      tasks: [
+        { id: 'gate', approval },
+        { id: 'last', approval, dependsOn: ['gate'] },
+      ],
+    });
+    await expect.poll(() => text('get', asks)).toContain(`waits for a person: troupe workflow inputs ${asks}`);
+    expect(await text('inputs', asks)).toMatch(/gate +approval +open +Go on\?/);
+    expect(await text('pause', asks)).toContain(`paused: troupe workflow resume ${asks}`);
+    expect(await text('answer', asks, 'gate', '--approve', '--comment', 'fine')).toMatch(/^state +answered/m);
+    expect(await text('resume', asks)).toMatch(/^status +running/m);
+    await expect.poll(() => text('inputs', asks)).toMatch(/last +approval +open/);
+    await text('answer', asks, 'last', '--approve');
+    await expect.poll(() => text('get', asks)).toMatch(/^status +completed$/m);
+    expect((await text('inputs', asks)).trim()).toBe('none');
+
+    await troupe(['agents', 'create', 'probe', '--name', 'acting']);
+    const stages = [{ id: 's', capability: 'probe.run', input: { answer: { $item: '' } } }];
+    const open = await started({ pattern: 'pipeline', stages, open: true });
+    expect((await text('append', open, '["x"]')).trim()).toBe('kept');
+    expect((await text('signal', open, 'hurry', '--value', '1')).trim()).toBe('kept');
+    await text('append', open, '--end');
+    await expect.poll(() => text('get', open)).toMatch(/^progress +1 of 1$/m);
+    await expect.poll(() => text('get', open)).toMatch(/^status +completed$/m);
+
+    const done = await started({ tasks: [{ id: 'a', capability: 'probe.run' }] });
+    await expect.poll(() => text('get', done)).toMatch(/^status +completed$/m);
+    expect(await text('fork', done, '--from-step', 'a', '--no-start')).toMatch(new RegExp(`^forkOf +${done}$`, 'm'));
+    await troupe(['agents', 'delete', 'acting']);
+    expect((await troupe(['workflow', 'answer', asks, 'gate'])).code).toBe(64);
+  });
+
   const failures: readonly (readonly [
     name: string,
     args: readonly string[],
@@ -219,6 +260,8 @@ describe('the command line', () => {
     ['workflow', 'plan'],
     ['workflow', 'stats'],
     ['workflow', 'stuck'],
+    ['workflow', 'fork'],
+    ['workflow', 'answer'],
     ['migrate'],
     ['config', 'print'],
   ])('explains itself: troupe %s %s', async (...args) => {
