@@ -4,10 +4,14 @@ import type { CoordinationEvent } from '../contracts/coordination.ts';
 import { RuntimeError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Recorded } from '../contracts/store.ts';
+import type { WorkflowSpec } from '../contracts/workflow.ts';
 import type { Definition } from './definition.ts';
 import { remember } from './remember.ts';
 import { stepKey } from './run-ids.ts';
 import type { RunMemory } from './run-memory.ts';
+
+/** What a definition may have. */
+const MOST_ITEMS = 100_000;
 
 /**
  * Completed rounds by `step/round`. With `fromStep`: without that step and all that depends on it; in patterns whose steps have no
@@ -46,6 +50,24 @@ export function recordedOf(
     throw new RuntimeError('workflow_invalid', message, { details: { path: 'fromStep' } });
   }
   return recorded;
+}
+
+/** With the items that were appended while the run ran: a fork has them from the start. Its source is open only if that of the run still was. */
+export function withAppended(spec: WorkflowSpec, journal: readonly CoordinationEvent[]): WorkflowSpec {
+  if (!spec.open) return spec;
+  const items = [...(spec.items ?? [])];
+  let open = true;
+  for (const event of journal) {
+    if (event.type !== 'items' || !open) continue;
+    items.push(...event.items);
+    open = !event.end;
+  }
+  // nothing came before the source was closed: there is nothing to do again
+  if (items.length === 0) return spec;
+  // what the run refused is not taken now either
+  const { maxItems } = spec.options;
+  const most = typeof maxItems === 'number' ? Math.min(maxItems, MOST_ITEMS) : MOST_ITEMS;
+  return { ...spec, items: items.slice(0, most), open };
 }
 
 function dependants({ strategy, spec, options }: Definition, step: string): ReadonlySet<string> {

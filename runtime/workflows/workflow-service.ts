@@ -30,7 +30,7 @@ import {
   strategiesByName,
 } from './definition.ts';
 import { planned, statisticsOf, stuckRuns } from './figures.ts';
-import { recordedOf } from './fork.ts';
+import { recordedOf, withAppended } from './fork.ts';
 import type { RunLoopParts } from './ports.ts';
 import { RunControl } from './run-control.ts';
 import { RunLoop } from './run-loop.ts';
@@ -105,9 +105,11 @@ export class WorkflowService implements WorkflowsApi {
     const { fromStep, name, start = true } = parseInput(forkWorkflowSchema, body);
     const row = await this.#reader.row(id, call);
     const definition = definitionOf(this.#strategies, row);
-    const recorded = recordedOf(definition, row.id, await this.#parts.store.journal(row.id), fromStep);
+    const journal = await this.#parts.store.journal(row.id);
+    const recorded = recordedOf(definition, row.id, journal, fromStep);
+    const spec = withoutSelection(withAppended(row.spec, journal));
     // Under another name it is the same definition: the hash is taken anew.
-    const forked = define(this.#strategies, { ...withoutSelection(row.spec), ...(name === undefined ? {} : { name }) });
+    const forked = define(this.#strategies, { ...spec, ...(name === undefined ? {} : { name }) });
     return this.#create(forked, call, { start, fork: { of: row.id, fromStep: fromStep ?? null, recorded } });
   }
 

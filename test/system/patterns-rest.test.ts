@@ -383,6 +383,10 @@ describe.each(STORES)('over REST, on %s', (_store, database) => {
       expect((await append({ items: [{ n: 'c' }], end: true })).status).toBe(202);
       expect(itemsOf(await rest.ended(id)).map(({ result }) => result?.answer)).toEqual(['a', 'b', 'c']);
       expect(await append({ items: [{ n: 'd' }] })).toMatchObject({ status: 409, body: { code: 'workflow_state' } });
+      const fork = await rest.api('POST', `/workflows/${id}/fork`, { fromStep: 'ingest' });
+      const again = await rest.ended(String(fork.body.id));
+      expect(again.status).toBe('completed');
+      expect(itemsOf(again).map(({ result }) => result?.answer)).toEqual(['a', 'b', 'c']);
     });
   });
 
