@@ -62,7 +62,7 @@ const STRATEGIES = strategiesByName([
 ] as unknown as readonly CoordinationStrategy[]);
 const CLERKS = 6;
 const ANALYSTS = 2;
-const POLL_MS = 100;
+const POLL_MS = 200;
 const END_LIMIT_MS = 120_000;
 const LOAD_LIMIT_MS = 30_000;
 /** What a node does before it is killed, in bytes of the clerks' file. */

@@ -1,5 +1,6 @@
 // kill -9 of nodes under runs of all seven patterns: each ends under its own contract, commits every step once, and its journal gives its
-// state again. Short here; TROUPE_CHAOS_KILLS=40 (npm run chaos) is the long version.
+// state again. Short here; TROUPE_CHAOS_KILLS=40 (npm run chaos) is the long version,
+// with two nodes too.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,8 +15,16 @@ import { freshDatabase } from '../kit/services.ts';
 
 const kills = Number(process.env.TROUPE_CHAOS_KILLS ?? 2);
 const seed = Number(process.env.TROUPE_CHAOS_SEED ?? 0);
+const long = kills > 2;
 const LIMIT_MS = 180_000 + kills * 60_000;
+interface Place {
+  readonly postgres: boolean;
+  readonly places: number;
+  /** Of its seed. */
+  readonly base: number;
+}
 const clerk = fileURLToPath(new URL('../kit/agents/clerk.mjs', import.meta.url));
+const TWO_NODES: [string, Place] = ['with two nodes on one PostgreSQL', { postgres: true, places: 2, base: 13 }];
 
 let folder: string;
 beforeEach(() => {
@@ -24,10 +33,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('runs of every pattern under kill -9', () => {
-  test.each([
+  test.each<[string, Place]>([
     ['on the embedded database', { postgres: false, places: 1, base: 11 }],
     ['on PostgreSQL', { postgres: true, places: 1, base: 12 }],
-    ['with two nodes on one PostgreSQL', { postgres: true, places: 2, base: 13 }],
+    ...(long ? [TWO_NODES] : []),
   ])('end as their contracts say %s', { timeout: LIMIT_MS }, async (_name, { postgres, places, base }) => {
     const databaseUrl = postgres ? await freshDatabase() : undefined;
     const cluster = { TROUPE_LEASE_MS: '2000', TROUPE_POLL_MS: '200' };
