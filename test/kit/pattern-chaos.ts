@@ -25,6 +25,8 @@ export interface PatternChaosOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly file: string;
+  /** Longer than a lease: some nodes stand still for so long before they die, and wake up to find that others have their runs. */
+  readonly freezeMs?: number;
   readonly database: { readonly databaseUrl?: string; readonly dataDir: string };
   readonly log?: (line: string) => void;
 }
@@ -70,6 +72,8 @@ const LEAST_WORK = 4_000;
 const LONGEST_LIFE_MS = 700;
 /** Some die while they recover. */
 const EARLY_DEATHS = 0.2;
+const FROZEN = 0.4;
+const LONGEST_WAKE_MS = 500;
 
 export async function runPatternChaos(options: PatternChaosOptions): Promise<PatternChaosReport> {
   const { random, places, kills, file, log } = options;
@@ -111,11 +115,13 @@ export async function runPatternChaos(options: PatternChaosOptions): Promise<Pat
     }
     const lifeMs = Math.floor(random() * LONGEST_LIFE_MS);
     await sleep(lifeMs);
+    const frozen = options.freezeMs !== undefined && random() < FROZEN;
+    if (frozen) await freeze(nodes[place]?.pid, options.freezeMs ?? 0, Math.floor(random() * LONGEST_WAKE_MS));
     killedAt.push(Date.now());
     await nodes[place]?.kill9();
     nodes[place] = await options.start(place);
     const counts = KINDS.map((kind) => `${kind.name} ${hits(kind)}`).join(', ');
-    log?.(`kill ${kill + 1}, node ${place} after ${lifeMs} ms: ${counts}`);
+    log?.(`kill ${kill + 1}, node ${place} after ${lifeMs} ms${frozen ? ', frozen before' : ''}: ${counts}`);
   }
   over = true;
   deadline = performance.now() + END_LIMIT_MS;
@@ -128,6 +134,15 @@ export async function runPatternChaos(options: PatternChaosOptions): Promise<Pat
     hits: byKind(hits),
     ...auditAll(made, await readRuns(options.database), readEffects(file)),
   };
+}
+
+/** Stops a process in the middle of what it does, and lets it go on for a while. It may end by itself when it finds its lease gone. */
+async function freeze(pid: number | undefined, frozenMs: number, awakeMs: number): Promise<void> {
+  if (pid === undefined) return;
+  process.kill(pid, 'SIGSTOP');
+  await sleep(frozenMs);
+  process.kill(pid, 'SIGCONT');
+  await sleep(awakeMs);
 }
 
 /** One round of a client: makes the run if it is not made, looks at it, does what is to be done. True: it has ended. */
