@@ -69,7 +69,12 @@ describe('creating a workflow', () => {
       'workflow_invalid',
       { path: 'options.join' },
     ],
-    ['an option nobody has', { tasks: [step('a')], options: { fast: true } }, 'workflow_invalid', { path: 'options.fast' }],
+    [
+      'an option nobody has',
+      { tasks: [step('a')], options: { fast: true } },
+      'workflow_invalid',
+      { path: 'options.fast' },
+    ],
     [
       'a capability nobody has',
       { tasks: [step('a', [], { capability: 'unknown.thing' })] },
