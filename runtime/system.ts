@@ -195,6 +195,7 @@ class NodeSystem implements TroupeRuntime {
       config: { ...config, pulsed: true },
       resolve: (wish, tenant) => resolver.resolve(wish, tenant),
       onScheduled: (inMs) => this.#sweeper.soon('promote', inMs),
+      onMail: (mail) => this.workflows.deliver(mail),
     });
     const resolver = createCapabilityResolver({ workforce: this.#workforce, agents: store.agents, manifest, clock });
     this.tasks = new TaskService({

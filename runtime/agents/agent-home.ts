@@ -19,6 +19,8 @@ export interface Resident {
   started: Promise<void>;
   /** Where the present incarnation lives; undefined while none is up. */
   thread: number | undefined;
+  /** The observed state that the row holds, as far as this node knows; undefined: the next roll-up writes it. */
+  written: { readonly state: AgentState; readonly reason: string | null } | undefined;
   /** A snapshot was saved since the row was read: the next incarnation reads it from the store. */
   savedSince: boolean;
 }
@@ -70,12 +72,26 @@ export class AgentHome {
     return this.#residents.get(id);
   }
 
+  /** Starts the agent of a row that was made just now: until somebody knows better the row says that it is idle. */
+  launchNew(row: AgentRow, entry: ManifestEntry): Resident {
+    const resident = this.launch(row, entry);
+    resident.written ??= { state: 'idle', reason: null };
+    return resident;
+  }
+
   /** Starts the agent of a row that this node owns. Failures are its supervisor's matter and end in its state. */
   launch(row: AgentRow, entry: ManifestEntry): Resident {
     const { tree, pool, workforce } = this.#options;
     const capabilities = offeredBy(entry, row.capabilities);
     workforce.join({ id: row.id, slots: entry.concurrency, epoch: row.epoch, capabilities });
-    const resident: Resident = { row, entry, started: Promise.resolve(), thread: undefined, savedSince: false };
+    const resident: Resident = {
+      row,
+      entry,
+      started: Promise.resolve(),
+      thread: undefined,
+      written: undefined,
+      savedSince: false,
+    };
     this.#residents.set(row.id, resident);
     const names = this.#names.get(row.tenant);
     if (names) names.set(row.name, row.id);
@@ -149,11 +165,17 @@ export class AgentHome {
     this.#unobserved.clear();
     const states = gathered.flatMap(([id, { state, reason }]) => {
       const resident = this.#residents.get(id);
-      return resident ? [{ id, epoch: resident.row.epoch, state, reason }] : [];
+      if (!resident || (resident.written?.state === state && resident.written.reason === reason)) return [];
+      resident.written = undefined;
+      return [{ id, epoch: resident.row.epoch, state, reason }];
     });
     if (states.length === 0) return;
     try {
       await this.#options.store.agents.observe(states);
+      for (const { id, state, reason } of states) {
+        const resident = this.#residents.get(id);
+        if (resident) resident.written = { state, reason };
+      }
     } catch (error) {
       for (const [id, state] of gathered) {
         if (this.#residents.has(id) && !this.#unobserved.has(id)) this.#unobserved.set(id, state);
@@ -183,6 +205,7 @@ export class AgentHome {
     if (!resident) return;
     const before = resident.row;
     resident.row = row;
+    resident.written = undefined;
     if (row.desired === 'terminated') return this.end(row.id, 'drain', 20_000);
     workforce.offer(row.id, offeredBy(resident.entry, row.capabilities));
     if (!isLive(tree.get(row.id)?.state)) return;

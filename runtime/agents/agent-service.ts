@@ -78,7 +78,7 @@ export class AgentService implements AgentsApi {
       case 'created':
         feed.publish(outcome.events);
         // A new agent has no figures yet: asking its thread for those of all the others would cost more than the spawn.
-        return this.#render(home.launch(outcome.agent, manifest.get(entry.type) ?? entry).row, NO_STATS);
+        return this.#render(home.launchNew(outcome.agent, manifest.get(entry.type) ?? entry).row, NO_STATS);
       case 'duplicate':
         return this.#view(outcome.agent);
       case 'name_taken':

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
+import type { WorkflowId } from './ids.ts';
 import type { SubmitTask } from './task.ts';
 import type { CreateWorkflow, Usage, WorkflowSpec } from './workflow.ts';
 
@@ -63,6 +64,13 @@ export type CoordinationEvent =
   | { readonly type: 'cancel'; readonly atMs: number; readonly reason: string }
   /** Of the coordinator, never shown to a strategy: nothing new starts between `pause` and `resume`. */
   | { readonly type: 'pause' | 'resume'; readonly atMs: number };
+
+/** Mail of a run: an event under an id, by which it is taken once. */
+export interface InboxEvent {
+  readonly workflowId: WorkflowId;
+  readonly eventId: string;
+  readonly event: CoordinationEvent;
+}
 
 /** An agent that could do it. `load`: tasks it holds now over the tasks it takes at once. */
 export interface Candidate {

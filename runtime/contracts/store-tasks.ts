@@ -1,6 +1,7 @@
 // Tasks in the store: accepted, claimed under a lease, settled once.
 
 import type { Queue } from './agent.ts';
+import type { InboxEvent } from './coordination.ts';
 import type { TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Committed, Page } from './store-page.ts';
@@ -77,10 +78,14 @@ export interface TaskStore {
   /** At most `slots` tasks per queue, oldest rank first, leased to this node: fence and attempt grow. */
   claim(asks: readonly { readonly queue: Queue; readonly slots: number }[]): Promise<readonly ClaimedTask[]>;
   /** Group commit. `fenced`: somebody else owns it now; nothing was written. Writes the workflow's inbox row in the same transaction. */
-  settle(
-    settle: SettleTask,
-  ): Promise<
-    ({ readonly outcome: 'committed'; readonly state: TaskState } & Committed) | { readonly outcome: 'fenced' }
+  settle(settle: SettleTask): Promise<
+    | ({
+        readonly outcome: 'committed';
+        readonly state: TaskState;
+        /** What the end of a step put into the inbox of its run: its coordinator, if it is here, need not read it. */
+        readonly mail?: InboxEvent;
+      } & Committed)
+    | { readonly outcome: 'fenced' }
   >;
   cancel(id: TaskId, tenant: string): Promise<CancelOutcome>;
   recordCancel(report: CancelReport): Promise<void>;

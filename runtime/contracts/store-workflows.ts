@@ -1,6 +1,6 @@
 // Workflows in the store: runs, their inboxes, journals and decisions.
 
-import type { CoordinationEvent, Decision, HumanRequest } from './coordination.ts';
+import type { CoordinationEvent, Decision, HumanRequest, InboxEvent } from './coordination.ts';
 import type { NewEvent } from './event.ts';
 import type { NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Committed, Page } from './store-page.ts';
@@ -71,12 +71,6 @@ export interface AskRow {
   readonly askedAt: string;
   readonly expiresAt: string;
   readonly endedAt: string | null;
-}
-
-export interface InboxEvent {
-  readonly workflowId: WorkflowId;
-  readonly eventId: string;
-  readonly event: CoordinationEvent;
 }
 
 /** One decision of a coordinator: all of it commits, or none. */

@@ -10,6 +10,7 @@ import type { Pulse } from './store-pulse.ts';
 import type { TaskStore } from './store-tasks.ts';
 import type { WorkflowStore } from './store-workflows.ts';
 
+export type { InboxEvent } from './coordination.ts';
 export type { AgentFilter, AgentRow, AgentStore, AgentTimer, AgentTimerStore, NewAgentRow } from './store-agents.ts';
 export type { Db, Rows, Statement } from './store-db.ts';
 export type { DeadLetterRow, DeadLetterStore, EventStore } from './store-letters.ts';
@@ -21,7 +22,6 @@ export type {
   Advance,
   AskRow,
   AskState,
-  InboxEvent,
   NewAsk,
   NewChild,
   PatternFigures,

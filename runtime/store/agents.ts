@@ -51,6 +51,12 @@ function agentOf(row: DbAgent): AgentRow {
   };
 }
 
+/**
+ * The observed state that a new row begins with: what nearly every agent is by the time of the first roll-up, which then has nothing to
+ * write for it. Until then other nodes believe it; the owner knows better.
+ */
+export const FORESEEN_STATE: AgentState = 'idle';
+
 // The owner must be alive: a row whose owner was swept already would belong to nobody who knows.
 const CREATE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
@@ -59,13 +65,15 @@ r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i 
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT DISTINCT ON (tenant, idem_key) tenant, 'agent', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
   ON CONFLICT DO NOTHING RETURNING target),
-ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, owner_node, changed_by, created_at)
-  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, $2, $2, at FROM r
+ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, owner_node, changed_by, created_at, state)
+  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, $2, $2, at, '${FORESEEN_STATE}' FROM r
   WHERE idem_key IS NULL OR id IN (SELECT target FROM keyed)
-  ON CONFLICT DO NOTHING RETURNING id, tenant, type, name, created_at),
-ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT id, 1, 'agent', tenant, 'agent.created', created_at, jsonb_build_object('type', type, 'name', name) FROM ins)
+  ON CONFLICT DO NOTHING RETURNING id, created_at)
 SELECT id, created_at FROM ins`;
+
+/** `agent.created`, the first event of an agent, is its row, as it is with tasks. */
+export const CREATED_EVENT = `SELECT id AS stream, 1 AS seq, 'agent' AS kind, tenant, 'agent.created' AS type, created_at AS at,
+  jsonb_build_object('type', type, 'name', name) AS data FROM agent`;
 
 type CreatedRow = { readonly id: string; readonly created_at: string };
 

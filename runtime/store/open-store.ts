@@ -27,6 +27,7 @@ const FLUSH_ORDER = [
   'workflow.create',
   'workflow.start',
   'workflow.post',
+  'workflow.step',
   'workflow.advance',
   'submit',
   ...EVENT_KINDS,

@@ -1,8 +1,9 @@
 // Settling: the verdict on an attempt, written under its fence together with everything that follows from it.
 
+import type { CoordinationEvent } from '../contracts/coordination.ts';
 import type { WireError } from '../contracts/errors.ts';
 import type { EventType, RuntimeEvent } from '../contracts/event.ts';
-import { toUuid } from '../contracts/ids.ts';
+import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Committed, Db, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
@@ -11,6 +12,7 @@ import { handOff, handoffData } from './task-handoff.ts';
 import { usageWith } from './task-rows.ts';
 import { tally } from './task-tally.ts';
 import { putAside, waitingData } from './task-wait.ts';
+import { coordinationEvent } from './workflow-rows.ts';
 
 /** The inbox row of a step's end; `s` carries the settled task, `usage` all that it used. The event id makes it unique per end. */
 export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
@@ -48,13 +50,14 @@ history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread
   SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL),
-inbox AS (${INBOX_OF_STEPS('ok')}),
+inbox AS (${INBOX_OF_STEPS('ok')} RETURNING workflow_id, event_id, event),
 counted AS (${tally('ok', '$2::uuid')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
   FROM (SELECT DISTINCT ON (snap_agent, snap_epoch) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL
     ORDER BY snap_agent, snap_epoch, i DESC) s
   WHERE a.id = s.snap_agent AND a.epoch = s.snap_epoch AND a.owner_node IS NOT DISTINCT FROM $2)
-SELECT i, state, tenant, event_seq, at FROM ok`;
+SELECT ok.i, ok.state, ok.tenant, ok.event_seq, ok.at, inbox.workflow_id, inbox.event_id, inbox.event AS mail
+FROM ok LEFT JOIN inbox ON inbox.workflow_id = ok.workflow_id AND inbox.event_id = ok.id::text || '/' || ok.fence`;
 
 interface SettledRow {
   readonly i: number;
@@ -62,6 +65,10 @@ interface SettledRow {
   readonly tenant: string;
   readonly event_seq: number;
   readonly at: string;
+  /** What this end put into the inbox of its run, if it is a step. */
+  readonly workflow_id: string | null;
+  readonly event_id: string | null;
+  readonly mail: CoordinationEvent | null;
 }
 
 type SettleOutcome = Awaited<ReturnType<TaskStore['settle']>>;
@@ -137,7 +144,15 @@ export function settleKind(node: string): OpKind<SettleTask, SettledRow, SettleO
       const events: RuntimeEvent[] = event
         ? [{ stream: op.taskId, seq: row.event_seq, type: event, tenant: row.tenant, at: row.at, data }]
         : [];
-      return { outcome: 'committed', state: row.state, events };
+      const { workflow_id: run, event_id: eventId, mail } = row;
+      return {
+        outcome: 'committed',
+        state: row.state,
+        events,
+        ...(run && eventId && mail
+          ? { mail: { workflowId: fromUuid('workflow', run), eventId, event: coordinationEvent(mail) } }
+          : {}),
+      };
     },
   };
 }

@@ -28,7 +28,25 @@ const CANCELLED = JSON.stringify(wireError('task_cancelled', 'the workflow no lo
   "''",
 );
 
-const ADVANCE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
+const FAMILY = `${WORKFLOW_FAMILY},
+no_timers AS (DELETE FROM workflow_timer t USING ok WHERE ok.ending IS NOT NULL AND t.workflow_id = ok.wid),
+`;
+
+const WHO_ELSE = `UNION ALL SELECT i, 'ended', NULL, NULL, at, to_jsonb(ended) FROM ended
+UNION ALL SELECT i, 'told', NULL, NULL, at, to_jsonb(id) FROM (SELECT i, at, parent_id AS id FROM ok WHERE ending IS NOT NULL AND parent_id IS NOT NULL
+  UNION ALL SELECT i, at, id FROM orphans) told`;
+
+const ENDINGS = `,
+gone AS MATERIALIZED (SELECT ok.i, t.id, ok.at, t.was, t.was_node, t.was_fence FROM ok CROSS JOIN LATERAL (
+  SELECT id, state AS was, owner_node AS was_node, fence AS was_fence FROM task
+  WHERE workflow_id = ok.wid AND state IN ${OPEN_TASK} AND (ok.ending IS NOT NULL
+    OR EXISTS (SELECT 1 FROM jsonb_to_recordset(ok.cancel) AS c(step text, round int) WHERE c.step = task.step_key AND c.round = task.round))
+  ORDER BY id FOR UPDATE) t WHERE ok.ending IS NOT NULL OR jsonb_array_length(ok.cancel) > 0),
+target AS MATERIALIZED (SELECT i, id, at, was, was_node, was_fence, 'cancelled' AS state, '${CANCELLED}'::jsonb AS error FROM gone),
+${END_TASKS.replace(/,\s*ended_mail AS[\s\S]*$/, '')}`;
+
+/** Two forms: most decisions only go on, and pay nothing for the parts that ending, cancelling, children and questions need. */
+const advance = (whole: boolean): string => `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
 a AS MATERIALIZED (SELECT a.*, now.at FROM jsonb_to_recordset($1::jsonb) AS a(i int, wid uuid, version bigint, consumed jsonb, journal jsonb,
   snapshot jsonb, schedule jsonb, cancel jsonb, timers jsonb, decisions jsonb, events jsonb, done int, total int, ending jsonb,
@@ -63,27 +81,16 @@ timers AS (INSERT INTO workflow_timer (workflow_id, key, due_at)
   SELECT DISTINCT ON (ok.wid, t.key) ok.wid, t.key, ok.at + t."afterMs" * interval '1 millisecond'
   FROM ok CROSS JOIN LATERAL jsonb_to_recordset(ok.timers) AS t(key text, "afterMs" float8) WHERE ok.ending IS NULL
   ON CONFLICT (workflow_id, key) DO UPDATE SET due_at = excluded.due_at),
-${WORKFLOW_FAMILY},
-no_timers AS (DELETE FROM workflow_timer t USING ok WHERE ok.ending IS NOT NULL AND t.workflow_id = ok.wid),
-plan AS MATERIALIZED (SELECT ok.i, ok.wid, ok.at, s.task, s.n FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.schedule) WITH ORDINALITY AS s(task, n)
+${whole ? FAMILY : ''}plan AS MATERIALIZED (SELECT ok.i, ok.wid, ok.at, s.task, s.n FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.schedule) WITH ORDINALITY AS s(task, n)
   WHERE ok.ending IS NULL),
 r AS MATERIALIZED (SELECT r.*, plan.i, plan.n, d.due, d.due - r.priority * ${PRIORITY_STEP} + (plan.i + plan.n) * interval '1 microsecond' AS rank, now.at
   FROM plan CROSS JOIN now CROSS JOIN LATERAL jsonb_to_record(plan.task) AS r(${NEW_TASK_RECORD})
   CROSS JOIN LATERAL (SELECT ${DUE} AS due) d WHERE ${few('plan.i')}),
 able AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM r JOIN node ON node.id = $2 AND NOT node.draining WHERE r.claim) AS takes),
 due AS MATERIALIZED (${takes('r', 'able.takes')} CROSS JOIN able),
-ins AS (${insertTasks('due')}),
-gone AS MATERIALIZED (SELECT ok.i, t.id, ok.at, t.was, t.was_node, t.was_fence FROM ok CROSS JOIN LATERAL (
-  SELECT id, state AS was, owner_node AS was_node, fence AS was_fence FROM task
-  WHERE workflow_id = ok.wid AND state IN ${OPEN_TASK} AND (ok.ending IS NOT NULL
-    OR EXISTS (SELECT 1 FROM jsonb_to_recordset(ok.cancel) AS c(step text, round int) WHERE c.step = task.step_key AND c.round = task.round))
-  ORDER BY id FOR UPDATE) t WHERE ok.ending IS NOT NULL OR jsonb_array_length(ok.cancel) > 0),
-target AS MATERIALIZED (SELECT i, id, at, was, was_node, was_fence, 'cancelled' AS state, '${CANCELLED}'::jsonb AS error FROM gone),
-${END_TASKS.replace(/,\s*ended_mail AS[\s\S]*$/, '')}
+ins AS (${insertTasks('due')})${whole ? ENDINGS : ''}
 SELECT i, 'ok' AS what, new_version AS version, event_seq, at, jsonb_build_object('root', root_id, 'depth', depth) AS row FROM ok
-UNION ALL SELECT i, 'ended', NULL, NULL, at, to_jsonb(ended) FROM ended
-UNION ALL SELECT i, 'told', NULL, NULL, at, to_jsonb(id) FROM (SELECT i, at, parent_id AS id FROM ok WHERE ending IS NOT NULL AND parent_id IS NOT NULL
-  UNION ALL SELECT i, at, id FROM orphans) told
+${whole ? WHO_ELSE : ''}
 UNION ALL SELECT NULL, 'task', NULL, NULL, created_at, jsonb_build_object('id', id, 'state', state, 'run_at', run_at, 'created_at', created_at)
   FROM ins`;
 
@@ -102,9 +109,15 @@ type AdvanceOutcome = Awaited<ReturnType<WorkflowStore['advance']>>;
 /** Timestamps inside jsonb come as PostgreSQL writes them there. */
 const iso = (text: string): string => new Date(text).toISOString();
 
-export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOutcome> {
+/** Whether a decision needs the whole statement. */
+export const isWhole = (op: Advance): boolean =>
+  op.end !== undefined || op.cancel.length > 0 || op.children !== undefined || op.asks !== undefined;
+
+export function advanceKind(node: string, whole: boolean): OpKind<Advance, AdvanceRow, AdvanceOutcome> {
+  const name = whole ? 'workflow.advance' : 'workflow.step';
+  const text = advance(whole);
   return {
-    name: 'workflow.advance',
+    name,
     encode: (op) => ({
       wid: toUuid(op.workflowId),
       version: op.version,
@@ -123,7 +136,7 @@ export function advanceKind(node: string): OpKind<Advance, AdvanceRow, AdvanceOu
       asks: op.asks,
       status: op.status,
     }),
-    statement: (json) => sql('workflow_advance', ADVANCE, json, node),
+    statement: (json) => sql(name, text, json, node),
     decode(op, rows, tasks) {
       const ok = rows.find(({ what }) => what === 'ok');
       if (!ok) return { outcome: 'conflict' };

@@ -6,7 +6,7 @@ import type { Db, Recorded, WorkflowStore } from '../contracts/store.ts';
 import { gather } from './gather.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
-import { advanceKind } from './workflow-advance.ts';
+import { advanceKind, isWhole } from './workflow-advance.ts';
 import { createWorkflowFigures } from './workflow-figures.ts';
 import { createWorkflowInputs } from './workflow-inputs.ts';
 import { BRIEF_COLUMNS, coordinationEvent, type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
@@ -42,7 +42,7 @@ const POSTS: OpKind<PostOp, { readonly i: number }, boolean> = {
 };
 
 export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): WorkflowStore {
-  const advances = advanceKind(node);
+  const [goesOn, whole] = [advanceKind(node, false), advanceKind(node, true)];
   const rowOf = gather<string, DbWorkflow | undefined>(async (uuids) => {
     const { rows } = await db.query<DbWorkflow>(
       sql('workflow_get', `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE id = ANY($1::uuid[])`, uuids),
@@ -55,7 +55,7 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
     ...createWorkflowStarts(db, commit, node),
     ...createWorkflowInputs(db),
     ...createWorkflowFigures(db),
-    advance: (advance) => commit.run(advances, advance),
+    advance: (advance) => commit.run(isWhole(advance) ? whole : goesOn, advance),
 
     async post(id, tenant, eventId, event) {
       const uuid = uuidOf('workflow', id);

@@ -5,7 +5,7 @@ import type { Queue } from '../contracts/agent.ts';
 import { toWireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed, RanTask, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
-import type { EventStore, TaskStore } from '../contracts/store.ts';
+import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
 import {
   type CancelEffect,
   type CancelReport,
@@ -38,6 +38,8 @@ export interface AttemptsParts {
   readonly onScheduled?: (inMs: number) => void;
   /** A task went back into this queue and may start at once. */
   readonly onQueued: (queue: Queue) => void;
+  /** The mail that the end of a step wrote to its run; true: the run is here and takes it. */
+  readonly onMail?: (mail: InboxEvent) => boolean;
   /** An attempt is over and its slot is free. */
   readonly onFreed: () => void;
 }
@@ -288,7 +290,8 @@ export class Attempts {
       this.#counters.committed += 1;
       if (verdict.outcome === 'released') this.#counters.released += 1;
       feed.publish(settled.events);
-      this.#tell(task, settled.state, verdict);
+      const taken = settled.mail !== undefined && (this.#parts.onMail?.(settled.mail) ?? false);
+      this.#tell(task, settled.state, verdict, taken);
     } else if (settled.type === 'fenced') {
       this.#counters.fenced += 1;
       ambient.log.info('a late outcome was refused: the task has another owner or has ended', {
@@ -299,11 +302,11 @@ export class Attempts {
   }
 
   /** Hints after a commit: callers that wait on any node, the coordinator, the queue the task went back to. */
-  #tell(task: ClaimedTask, state: TaskState, { settlement }: Verdict): void {
+  #tell(task: ClaimedTask, state: TaskState, { settlement }: Verdict, taken: boolean): void {
     const { bus, onScheduled, onQueued } = this.#parts;
     if (isTerminalTask(state)) {
       bus.publish({ type: 'task-ended', taskId: task.taskId });
-      if (task.workflowId) bus.publish({ type: 'workflow', workflowId: task.workflowId });
+      if (task.workflowId && !taken) bus.publish({ type: 'workflow', workflowId: task.workflowId });
     } else if (settlement.type === 'handed_off') {
       onQueued(settlement.target.queue);
       bus.publish({ type: 'queue', queue: settlement.target.queue });

@@ -6,7 +6,7 @@ import type { Queue } from '../contracts/agent.ts';
 import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
-import type { EventStore, TaskStore } from '../contracts/store.ts';
+import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
 import type { CancelEffect, ClaimedTask } from '../contracts/task.ts';
 import { type AttemptCounters, Attempts, type RunningTask } from './attempts.ts';
 import type { CapabilityResolver } from './capability-resolver.ts';
@@ -38,6 +38,8 @@ export interface DispatcherParts {
   readonly config: DispatcherConfig;
   /** Finds whom a handler hands its task to. Without it a handoff fails the attempt. */
   readonly resolve?: CapabilityResolver['resolve'];
+  /** The mail that the end of a step wrote to its run; true: the run is here and takes it. */
+  readonly onMail?: (mail: InboxEvent) => boolean;
   /** A task will be due in this long: the sweeper promotes it then. */
   readonly onScheduled?: (inMs: number) => void;
 }

@@ -4,7 +4,7 @@
 import { toWireError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
 import type { Ambient } from '../contracts/ports.ts';
-import type { EventStore, TaskStore } from '../contracts/store.ts';
+import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import { errorCode, jitteredBackoffMs, pause } from './pause.ts';
 
@@ -12,7 +12,12 @@ const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 5_000;
 
 export type Settled =
-  | { readonly type: 'committed'; readonly state: TaskState; readonly events: readonly RuntimeEvent[] }
+  | {
+      readonly type: 'committed';
+      readonly state: TaskState;
+      readonly events: readonly RuntimeEvent[];
+      readonly mail?: InboxEvent;
+    }
   /** Somebody else owns the task now. */
   | { readonly type: 'fenced' }
   /** Given up: the node ends or its lease is gone; the sweep of another node decides. */
@@ -37,7 +42,10 @@ export async function settleUntilKnown(
   for (let failures = 0; !signal.aborted; ) {
     try {
       const answer = await store.settle(settle);
-      if (answer.outcome === 'committed') return { type: 'committed', state: answer.state, events: answer.events };
+      if (answer.outcome === 'committed') {
+        const { state, events: own, mail } = answer;
+        return { type: 'committed', state, events: own, ...(mail ? { mail } : {}) };
+      }
       return unknown
         ? await resolveUnknown({ store, ambient, ...(events ? { events } : {}) }, settle, tenant, signal)
         : { type: 'fenced' };

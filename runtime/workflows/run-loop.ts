@@ -24,7 +24,12 @@ const SAFETY_POLLS = 30;
 
 interface Run {
   readonly coordinator: Coordinator;
+  /** A decision is being committed. */
   busy: boolean;
+  /** Decisions so far: what was read from the store before the last one began may have been taken by it. */
+  turns: number;
+  /** Mail that came without being read, in its order. */
+  readonly direct: InboxEvent[];
 }
 
 export class RunLoop {
@@ -59,15 +64,10 @@ export class RunLoop {
   async start(): Promise<void> {
     if (this.#open) return;
     this.#open = true;
-    const { bus, feed, ambient, pollMs, store } = this.#parts;
+    const { bus, ambient, pollMs, store } = this.#parts;
     this.#subscriptions.push(
       bus.subscribe((hint) => {
         if (hint.type === 'workflow') this.poke(hint.workflowId as WorkflowId);
-      }),
-      feed.subscribe((event) => {
-        const { workflowId } = event.data;
-        if (event.type.startsWith('task.') && event.seq !== null && typeof workflowId === 'string')
-          this.poke(workflowId as WorkflowId);
       }),
       ambient.clock.setInterval(() => this.#tick(), pollMs),
     );
@@ -102,15 +102,24 @@ export class RunLoop {
   /** A run that came into being started: the commit that made it wrote its first mail, and only that, so nothing need be read. */
   beginNew(row: WorkflowRow, definition: Definition, recorded: Recorded | null = null): void {
     if (!this.#open || this.#runs.has(row.id) || row.startedAt === null) return;
-    const run = this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded });
-    run.busy = true;
+    this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded });
     const event = { type: 'started', atMs: Date.parse(row.startedAt), seed: row.spec.seed } as const;
-    this.#track(this.#advance(row.id, run, [{ workflowId: row.id, eventId: 'started', event }]));
+    this.deliver({ workflowId: row.id, eventId: 'started', event });
   }
 
   /** A run of this node that is to be loaded from its rows. */
   take(id: WorkflowId): Promise<void> {
     return this.#load(id);
+  }
+
+  /** Mail that was written by a commit of this node. Should it be lost here, it is in the inbox all the same. */
+  deliver(mail: InboxEvent): boolean {
+    const run = this.#open ? this.#runs.get(mail.workflowId) : undefined;
+    if (!run) return false;
+    run.direct.push(mail);
+    // Outcomes of one commit are told one after the other: they are one decision.
+    if (run.direct.length === 1) queueMicrotask(() => this.#goOn(mail.workflowId, run));
+    return true;
   }
 
   /** There may be mail for this run. Of others' runs nothing is known here, and nothing is done. */
@@ -171,6 +180,7 @@ export class RunLoop {
   }
 
   async #deal(ids: readonly WorkflowId[]): Promise<void> {
+    const turns = new Map(ids.map((id) => [id, this.#runs.get(id)?.turns]));
     const events = await this.#parts.store.inbox(ids, BATCH).catch((error: unknown) => {
       // The poll finds the mail again when the store is back.
       this.#parts.ambient.log.warn('cannot read the inboxes of workflows', { error: toWireError(error).message });
@@ -185,16 +195,32 @@ export class RunLoop {
     for (const [id, own] of byRun) {
       const run = this.#runs.get(id);
       if (!run) continue;
-      run.busy = true;
-      this.#track(this.#advance(id, run, own));
+      // A decision that began meanwhile may have taken some of these: they are read again after it.
+      if (run.busy || run.turns !== turns.get(id)) this.#mail.add(id);
+      else this.#turn(id, run, own);
     }
+  }
+
+  #goOn(id: WorkflowId, run: Run): void {
+    if (this.#open && !run.busy && run.direct.length > 0 && this.#runs.get(id) === run) this.#turn(id, run, []);
+  }
+
+  /** One decision over what was read and what came directly. */
+  #turn(id: WorkflowId, run: Run, read: readonly InboxEvent[]): void {
+    const known = new Set(read.map(({ eventId }) => eventId));
+    const direct = run.direct.filter(({ eventId }) => !known.has(eventId)).slice(0, BATCH);
+    run.direct.splice(0, read.length === 0 ? direct.length : run.direct.length);
+    run.busy = true;
+    run.turns += 1;
+    this.#track(this.#advance(id, run, read.length === 0 ? direct : [...read, ...direct]));
   }
 
   async #advance(id: WorkflowId, run: Run, events: readonly InboxEvent[]): Promise<void> {
     try {
       await this.#decide(run.coordinator, events);
       run.busy = false;
-      if (events.length === BATCH) this.#mail.add(id);
+      if (events.length >= BATCH) this.#mail.add(id);
+      this.#goOn(id, run);
     } catch (error) {
       this.#parts.ambient.log.warn('a decision of a workflow was not committed for sure', {
         workflowId: id,
@@ -343,7 +369,7 @@ export class RunLoop {
     const { id, tenant, version, pattern, depth } = row;
     const strategies = this.#strategies;
     const coordinator = new Coordinator({ id, tenant, version, definition, capabilities, strategies, depth, ...known });
-    const run = { coordinator, busy: false };
+    const run = { coordinator, busy: false, turns: 0, direct: [] };
     this.#runs.set(id, run);
     observer?.runStarted?.({ id, tenant, pattern });
     for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);

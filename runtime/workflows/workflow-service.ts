@@ -4,7 +4,7 @@ import type { CoordinationStrategy, Decision } from '../contracts/coordination.t
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import { isId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
-import type { Page } from '../contracts/store.ts';
+import type { InboxEvent, Page } from '../contracts/store.ts';
 import { parseInput } from '../contracts/validation.ts';
 import {
   type AppendItems,
@@ -77,6 +77,11 @@ export class WorkflowService implements WorkflowsApi {
   /** Looks for ownerless runs and unread mail now; otherwise it happens by hints and polls. */
   poll(): Promise<void> {
     return this.#loop.poll();
+  }
+
+  /** Mail that a commit of this node wrote, so that it need not be read; false: the run is not here. */
+  deliver(mail: InboxEvent): boolean {
+    return this.#loop.deliver(mail);
   }
 
   /** Runs in memory here, and the patterns that can be asked for. */

@@ -521,6 +521,58 @@ describe('a call for bids', () => {
   });
 });
 
+describe('mail that comes without being read', () => {
+  const two: CreateWorkflow = { pattern: 'parallel', tasks: [step('a'), step('b'), step('c', ['a', 'b'])] };
+
+  /** Ends a task as a commit of this node does: the mail is in the inbox, and is handed over. */
+  function endHere(world: MemoryWorld, node: WorkflowNode, id: WorkflowId, name: string) {
+    const entry = [...world.tasks.values()].find(({ task }) => task.workflow?.id === id && task.workflow.step === name);
+    if (!entry) throw new Error(`no task ${name}`);
+    world.claim(entry.task.id, node.id);
+    world.settle(entry.task.id, entry.fence, { result: name });
+    const event = world.runs.get(id)?.inbox.get(`task:${entry.task.id}`)?.event;
+    if (!event) throw new Error('no mail');
+    return node.service.deliver({ workflowId: id, eventId: `task:${entry.task.id}`, event });
+  }
+
+  it('is one decision when it comes together', async () => {
+    const { world, node, id } = await begin(two);
+    const commits = world.commits;
+    expect(endHere(world, node, id as WorkflowId, 'a')).toBe(true);
+    expect(endHere(world, node, id as WorkflowId, 'b')).toBe(true);
+    await settled();
+    expect(world.commits - commits).toBe(1);
+    await work(world, node);
+    expect((await node.service.get(id)).status).toBe('completed');
+  });
+
+  it('is taken once, though it is read at the same time', async () => {
+    for (let turns = 0; turns < 12; turns++) {
+      const { world, node, id } = await begin(two);
+      node.bus.publish({ type: 'workflow', workflowId: id });
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      endHere(world, node, id as WorkflowId, 'a');
+      node.bus.publish({ type: 'workflow', workflowId: id });
+      endHere(world, node, id as WorkflowId, 'b');
+      await settled(20);
+      await work(world, node);
+      expect((await node.service.get(id)).status).toBe('completed');
+      const ends = world.runs.get(id as WorkflowId)?.journal.filter(({ type }) => type === 'step.completed');
+      expect(ends).toHaveLength(3);
+    }
+  });
+
+  it('of a run that is not here is refused, and found by its owner', async () => {
+    const { world, node, id } = await begin(two);
+    const other = workflowNode(world);
+    await other.service.open();
+    expect(endHere(world, other, id as WorkflowId, 'a')).toBe(false);
+    node.bus.publish({ type: 'workflow', workflowId: id });
+    await work(world, node);
+    expect((await node.service.get(id)).status).toBe('completed');
+  });
+});
+
 describe('a pattern that chooses another', () => {
   const chooser = {
     ...STRATEGIES[0],
