@@ -1,11 +1,11 @@
 // Auction: tasks go to the agents that offer to do them at the lowest score (Contract Net, FIPA SC00029H and, in rounds, SC00030H).
 
 import type { CoordinationStrategy } from '../runtime/contracts/coordination.ts';
-import { checkAuction } from './auction-check.ts';
-import { type AuctionOptions, auctionOptionsSchema } from './auction-options.ts';
-import { decideAuction, startAuction } from './auction-run.ts';
-import type { AuctionState } from './auction-state.ts';
-import { auctionPicture, auctionProgress, auctionSteps } from './auction-view.ts';
+import { checkAuction } from './auction/check.ts';
+import { type AuctionOptions, auctionOptionsSchema } from './auction/options.ts';
+import { decideAuction, startAuction } from './auction/run.ts';
+import type { AuctionState } from './auction/state.ts';
+import { auctionPicture, auctionProgress, auctionSteps } from './auction/view.ts';
 
 /**
  * Input: up to 1,000 independent `tasks`, each auctioned by itself, `options.maxConcurrency` (default 10) at a time.

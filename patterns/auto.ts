@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { CoordinationStrategy, WorkflowProblem } from '../runtime/contracts/coordination.ts';
 import type { WorkflowSpec } from '../runtime/contracts/workflow.ts';
-import { dagPlan } from './dag-plan.ts';
+import { dagPlan } from './dag/plan.ts';
 
 interface Selected {
   readonly pattern: string;

@@ -2,11 +2,11 @@
 
 import type { CoordinationStrategy } from '../runtime/contracts/coordination.ts';
 import type { WorkflowSpec } from '../runtime/contracts/workflow.ts';
-import { checkConsensus } from './consensus-check.ts';
-import { type ConsensusOptions, consensusOptionsSchema } from './consensus-options.ts';
-import { decideConsensus, startConsensus } from './consensus-run.ts';
-import type { ConsensusState } from './consensus-state.ts';
-import { consensusPicture, consensusProgress, consensusSteps, judgeOf } from './consensus-view.ts';
+import { checkConsensus } from './consensus/check.ts';
+import { type ConsensusOptions, consensusOptionsSchema } from './consensus/options.ts';
+import { decideConsensus, startConsensus } from './consensus/run.ts';
+import type { ConsensusState } from './consensus/state.ts';
+import { consensusPicture, consensusProgress, consensusSteps, judgeOf } from './consensus/view.ts';
 
 function capabilities({ task }: WorkflowSpec, options: ConsensusOptions) {
   const judge = judgeOf(options);

@@ -6,12 +6,12 @@ import {
   coordinatorOf,
   type HierarchicalOptions,
   hierarchicalOptionsSchema,
-} from './hierarchical-options.ts';
-import { decideHierarchical, startHierarchical } from './hierarchical-run.ts';
-import type { HierarchicalState } from './hierarchical-state.ts';
-import { hierarchicalProgress, hierarchicalSteps, planPicture } from './hierarchical-view.ts';
+} from './hierarchical/options.ts';
+import { decideHierarchical, startHierarchical } from './hierarchical/run.ts';
+import type { HierarchicalState } from './hierarchical/state.ts';
+import { hierarchicalProgress, hierarchicalSteps, planPicture } from './hierarchical/view.ts';
 
-export type { HierarchicalOptions } from './hierarchical-options.ts';
+export type { HierarchicalOptions } from './hierarchical/options.ts';
 
 /**
  * Input: `goal`, `coordinator` (default: the capability `plan.make`) and, as it likes, `input`. In each turn (the step `plan`, one round a turn) the coordinator gets

@@ -3,13 +3,13 @@
 import { z } from 'zod';
 import type { CoordinationStrategy, WorkflowProblem } from '../runtime/contracts/coordination.ts';
 import type { WorkflowSpec } from '../runtime/contracts/workflow.ts';
-import { checkDag } from './dag-check.ts';
-import { dagPlan } from './dag-plan.ts';
-import type { DagPolicy } from './dag-policy.ts';
-import { decideDag, startDag } from './dag-run.ts';
-import type { DagState } from './dag-state.ts';
-import { dagProgress, dagSteps } from './dag-view.ts';
-import { joinSchema } from './joins.ts';
+import { joinSchema } from './common/joins.ts';
+import { checkDag } from './dag/check.ts';
+import { dagPlan } from './dag/plan.ts';
+import type { DagPolicy } from './dag/policy.ts';
+import { decideDag, startDag } from './dag/run.ts';
+import type { DagState } from './dag/state.ts';
+import { dagProgress, dagSteps } from './dag/view.ts';
 
 const optionsSchema = z.strictObject({
   join: joinSchema.default('all'),

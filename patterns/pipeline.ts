@@ -2,10 +2,10 @@
 // that work at the same time, with a bounded queue between any two.
 
 import type { CoordinationStrategy } from '../runtime/contracts/coordination.ts';
-import { checkPipeline, type PipelineOptions, pipelineOptionsSchema } from './pipeline-options.ts';
-import { decidePipeline, startPipeline } from './pipeline-run.ts';
-import type { PipelineState } from './pipeline-state.ts';
-import { pipelinePicture, pipelineProgress, pipelineSteps } from './pipeline-view.ts';
+import { checkPipeline, type PipelineOptions, pipelineOptionsSchema } from './pipeline/options.ts';
+import { decidePipeline, startPipeline } from './pipeline/run.ts';
+import type { PipelineState } from './pipeline/state.ts';
+import { pipelinePicture, pipelineProgress, pipelineSteps } from './pipeline/view.ts';
 
 /**
  * Input: `stages` (`id`, `capability`, `concurrency` 1, `buffer` 8, `input`), and `items`, or `open: true` with items that come while it

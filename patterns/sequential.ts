@@ -2,12 +2,12 @@
 
 import { z } from 'zod';
 import type { CoordinationStrategy } from '../runtime/contracts/coordination.ts';
-import { checkDag } from './dag-check.ts';
-import { dagPlan } from './dag-plan.ts';
-import type { DagPolicy } from './dag-policy.ts';
-import { decideDag, startDag } from './dag-run.ts';
-import type { DagState } from './dag-state.ts';
-import { dagProgress, dagSteps } from './dag-view.ts';
+import { checkDag } from './dag/check.ts';
+import { dagPlan } from './dag/plan.ts';
+import type { DagPolicy } from './dag/policy.ts';
+import { decideDag, startDag } from './dag/run.ts';
+import type { DagState } from './dag/state.ts';
+import { dagProgress, dagSteps } from './dag/view.ts';
 
 const optionsSchema = z.strictObject({});
 export type SequentialOptions = z.infer<typeof optionsSchema>;

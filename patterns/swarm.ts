@@ -2,10 +2,10 @@
 // with the lowest score. What others call a swarm, agents that hand a task on, is handoff: `ctx.handoff`, inside any pattern.
 
 import type { CoordinationStrategy } from '../runtime/contracts/coordination.ts';
-import { checkSwarm, type SwarmOptions, swarmOptionsSchema } from './swarm-options.ts';
-import { decideSwarm, startSwarm } from './swarm-run.ts';
-import type { SwarmState } from './swarm-state.ts';
-import { swarmPicture, swarmProgress, swarmSteps } from './swarm-view.ts';
+import { checkSwarm, type SwarmOptions, swarmOptionsSchema } from './swarm/options.ts';
+import { decideSwarm, startSwarm } from './swarm/run.ts';
+import type { SwarmState } from './swarm/state.ts';
+import { swarmPicture, swarmProgress, swarmSteps } from './swarm/view.ts';
 
 /**
  * Input: `objective`, a capability that answers `{ score }`, a finite number, the lower the better. Particles (`mode: 'pso'`, `bounds`) ask

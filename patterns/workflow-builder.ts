@@ -3,12 +3,12 @@
 
 import type { z } from 'zod';
 import type { CreateWorkflow } from '../runtime/contracts/workflow.ts';
-import type { auctionOptionsSchema } from './auction-options.ts';
-import type { consensusOptionsSchema } from './consensus-options.ts';
-import type { hierarchicalOptionsSchema } from './hierarchical-options.ts';
+import type { auctionOptionsSchema } from './auction/options.ts';
+import type { consensusOptionsSchema } from './consensus/options.ts';
+import type { hierarchicalOptionsSchema } from './hierarchical/options.ts';
 import type { ParallelOptions } from './parallel.ts';
-import type { pipelineOptionsSchema } from './pipeline-options.ts';
-import type { swarmOptionsSchema } from './swarm-options.ts';
+import type { pipelineOptionsSchema } from './pipeline/options.ts';
+import type { swarmOptionsSchema } from './swarm/options.ts';
 
 type Given<Field extends keyof CreateWorkflow> = NonNullable<CreateWorkflow[Field]>;
 type Task = Given<'tasks'>[number];

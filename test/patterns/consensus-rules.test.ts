@@ -1,11 +1,11 @@
 // The rules by hand-counted examples, and the early stop against every way the missing ballots could come.
 
 import { describe, expect, it } from 'vitest';
-import { readBallot } from '../../patterns/consensus-ballot.ts';
-import { medianOf, trimmedMedian } from '../../patterns/consensus-median.ts';
-import { type ConsensusOptions, consensusOptionsSchema } from '../../patterns/consensus-options.ts';
-import { borda, instantRunOff, optionsOf } from '../../patterns/consensus-ranked.ts';
-import { type Cast, count, isFixed } from '../../patterns/consensus-rules.ts';
+import { readBallot } from '../../patterns/consensus/ballot.ts';
+import { medianOf, trimmedMedian } from '../../patterns/consensus/median.ts';
+import { type ConsensusOptions, consensusOptionsSchema } from '../../patterns/consensus/options.ts';
+import { borda, instantRunOff, optionsOf } from '../../patterns/consensus/ranked.ts';
+import { type Cast, count, isFixed } from '../../patterns/consensus/rules.ts';
 import { seededRandom } from '../kit/coordination-simulator.ts';
 
 const optionsFor = (given: object): ConsensusOptions => consensusOptionsSchema.parse(given);

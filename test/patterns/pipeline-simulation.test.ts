@@ -1,8 +1,8 @@
 // Thousands of seeded pipelines: random stages, buffers and places, poison items, answers in any order, late and doubled, crashes.
 
 import { expect, it } from 'vitest';
+import type { PipelineItem } from '../../patterns/pipeline/end.ts';
 import { pipeline } from '../../patterns/pipeline.ts';
-import type { PipelineItem } from '../../patterns/pipeline-end.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { strategyConformance } from '../../runtime/testing/conformance.ts';
 import type { Interrupt, SimulationResult } from '../../runtime/testing/simulation-options.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { PipelineItem } from '../../patterns/pipeline/end.ts';
+import type { PipelineState } from '../../patterns/pipeline/state.ts';
 import { pipeline } from '../../patterns/pipeline.ts';
-import type { PipelineItem } from '../../patterns/pipeline-end.ts';
-import type { PipelineState } from '../../patterns/pipeline-state.ts';
 import { type CreateWorkflow, createWorkflowSchema } from '../../runtime/contracts/workflow.ts';
 import {
   type Outcome,

@@ -3,8 +3,8 @@
 import { expect, it } from 'vitest';
 import { evaluateObjective } from '../../actors/analysis/functions.ts';
 import { pathCost, pathCostSchema } from '../../actors/analysis/path-cost.ts';
+import type { SwarmOutput } from '../../patterns/swarm/end.ts';
 import { swarm } from '../../patterns/swarm.ts';
-import type { SwarmOutput } from '../../patterns/swarm-end.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { strategyConformance } from '../../runtime/testing/conformance.ts';
 import type { SimulationOptions, SimulationResult } from '../../runtime/testing/simulation-options.ts';

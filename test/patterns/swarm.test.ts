@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { evaluateObjective, type Objective } from '../../actors/analysis/functions.ts';
 import { pathCost, pathCostSchema } from '../../actors/analysis/path-cost.ts';
+import type { SwarmOutput } from '../../patterns/swarm/end.ts';
 import { swarm } from '../../patterns/swarm.ts';
-import type { SwarmOutput } from '../../patterns/swarm-end.ts';
 import { type CreateWorkflow, createWorkflowSchema } from '../../runtime/contracts/workflow.ts';
 import {
   type Outcome,

@@ -1,0 +1,62 @@
+// A state of a graph as a person sees it: the steps with their dependencies, the undos, how far the run is.
+
+import type { StepView } from '../../runtime/contracts/coordination.ts';
+import type { WorkflowSpec } from '../../runtime/contracts/workflow.ts';
+import { undoStep } from './end.ts';
+import { type DagPlan, dagPlan } from './plan.ts';
+import { type DagState, type StepState, taskAt } from './state.ts';
+
+/** Steps in declaration order, then undos in the order they run. Without a state: before the start. */
+export function dagSteps(workflow: WorkflowSpec, state: DagState | null): StepView[] {
+  const plan = dagPlan(workflow);
+  const views = plan.tasks.map((task, node): StepView => {
+    const step = state?.steps[node];
+    return {
+      id: task.id,
+      state: step ? VIEWED[step.state] : 'blocked',
+      round: step ? Math.max(0, step.next - 1) : 0,
+      dependsOn: (plan.before[node] ?? []).map((before) => taskAt(plan, before).id),
+      ...(task.capability === undefined ? {} : { capability: task.capability }),
+      ...(step ? detail(step) : {}),
+    };
+  });
+  return state?.undo ? [...views, ...undoViews(plan, state.undo)] : views;
+}
+
+// A round in flight is `queued` until the row of its task says more; a step without a place waits too.
+const VIEWED = {
+  blocked: 'blocked',
+  ready: 'queued',
+  running: 'queued',
+  completed: 'completed',
+  failed: 'failed',
+  skipped: 'skipped',
+  cancelled: 'cancelled',
+} as const satisfies Record<StepState['state'], StepView['state']>;
+
+function detail(step: StepState): Partial<StepView> {
+  return {
+    ...(step.state === 'completed' ? { result: step.result } : {}),
+    ...(step.error ? { error: step.error } : {}),
+    ...(step.reason ? { reason: step.reason } : {}),
+    ...(step.state === 'ready' && step.next === 0 ? { reason: 'waits_for_a_place' } : {}),
+  };
+}
+
+function undoViews(plan: DagPlan, undo: NonNullable<DagState['undo']>): StepView[] {
+  const view = (node: number, state: StepView['state']): StepView => {
+    const task = taskAt(plan, node);
+    const capability = task.compensate?.capability;
+    return { id: undoStep(plan, node), state, round: 0, dependsOn: [task.id], ...(capability ? { capability } : {}) };
+  };
+  return [
+    ...undo.done.map(({ step, ok }) => view(step, ok ? 'completed' : 'failed')),
+    ...(undo.current === null ? [] : [view(undo.current, 'queued')]),
+    ...undo.queue.map((node) => view(node, 'blocked')),
+  ];
+}
+
+/** Undos are not counted: they take back what was done. */
+export function dagProgress(workflow: WorkflowSpec, state: DagState): { done: number; total: number } {
+  return { done: state.endedCount, total: workflow.tasks.length };
+}
