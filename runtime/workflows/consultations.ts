@@ -35,8 +35,9 @@ export class Consultations {
     this.#open.delete(id);
   }
 
-  /** Asks what is open and not under way. */
+  /** Asks what is open and not under way, and lets go of what is closed. Most runs ask nothing. */
   go({ id, tenant }: Coordinator, memory: RunMemory): void {
+    if (memory.finds.length === 0 && memory.calls.length === 0 && !this.#open.has(id)) return;
     const asked = this.#asked.get(id) ?? new Set<string>();
     const once = (name: string, ask: () => Promise<void>): void => {
       if (asked.has(name)) return;
@@ -51,7 +52,7 @@ export class Consultations {
       }
     }
     this.#asked.set(id, asked);
-    if (memory.calls.length > 0 || this.#open.has(id)) this.#watch(id, memory.calls);
+    this.#watch(id, memory.calls);
   }
 
   /** A call is closed by a timer in the store. Looked for as soon as it is due: nobody need wait for the next poll, and no bid slips in. */

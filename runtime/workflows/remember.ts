@@ -30,7 +30,7 @@ export const timesOf = (memory: RunMemory, endedAtMs: number): RunTimes => ({
   startedAtMs: memory.startedAtMs,
   endedAtMs,
   timings: memory.timings,
-  pauses: memory.pauses ?? [],
+  pauses: memory.pauses,
   budgetStep: BUDGET_STEP,
-  messages: { events: memory.events, dispatched: memory.dispatched ?? 0, calls: memory.called ?? 0 },
+  messages: { events: memory.events, dispatched: memory.dispatched, calls: memory.called },
 });

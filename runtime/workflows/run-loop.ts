@@ -93,9 +93,9 @@ export class RunLoop {
   }
 
   /** A run that was started here just now. */
-  begin(row: WorkflowRow, definition: Definition, recorded: Recorded | null = null): void {
+  begin(row: WorkflowRow, definition: Definition): void {
     if (!this.#open || this.#runs.has(row.id)) return;
-    this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded });
+    this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded: null });
     this.poke(row.id);
   }
 
@@ -292,8 +292,7 @@ export class RunLoop {
   /** Carries out what was asked and not answered: directory look-ups and calls for bids. After a crash they are asked again. */
   #consult(coordinator: Coordinator): void {
     const { memory } = coordinator;
-    if (!memory || (memory.finds.length === 0 && memory.calls.length === 0)) return;
-    this.#consultations.go(coordinator, memory);
+    if (memory) this.#consultations.go(coordinator, memory);
   }
 
   #startClaimed(

@@ -54,10 +54,10 @@ export interface RunMemory {
   /** `winding`: nothing new starts, the run ends when nothing is in flight. `asking`: a person decides on more. */
   readonly budget: 'open' | 'winding' | 'asking';
   readonly asks: number;
-  readonly pauses?: readonly { readonly fromMs: number; readonly toMs: number | null }[];
+  readonly pauses: readonly { readonly fromMs: number; readonly toMs: number | null }[];
   /** Rounds started, and calls for bids by addressee. */
-  readonly dispatched?: number;
-  readonly called?: number;
+  readonly dispatched: number;
+  readonly called: number;
 }
 
 /** Before the first event. */
@@ -79,5 +79,8 @@ export function newMemory(startedAtMs: number): RunMemory {
     granted: {},
     budget: 'open',
     asks: 0,
+    pauses: [],
+    dispatched: 0,
+    called: 0,
   };
 }

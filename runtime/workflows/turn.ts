@@ -69,7 +69,7 @@ export class Turn {
     switch (event.type) {
       case 'pause':
         if (!this.#memory.paused)
-          this.#change({ pauses: [...(this.#memory.pauses ?? []), { fromMs: this.#atMs, toMs: null }] });
+          this.#change({ pauses: [...this.#memory.pauses, { fromMs: this.#atMs, toMs: null }] });
         this.#change({ paused: true });
         return;
       case 'resume':
@@ -102,6 +102,7 @@ export class Turn {
   }
 
   result(): Remembered {
+    this.#windUp();
     const changed = this.#changed || this.#memory.state !== this.#before.state || this.#commands.length > 0;
     return {
       memory: { ...this.#memory, events: this.#before.events + 1 },
@@ -125,8 +126,8 @@ export class Turn {
     return copy;
   }
 
-  #pausesUntilNow(): NonNullable<RunMemory['pauses']> {
-    return (this.#memory.pauses ?? []).map((pause) => (pause.toMs === null ? { ...pause, toMs: this.#atMs } : pause));
+  #pausesUntilNow(): RunMemory['pauses'] {
+    return this.#memory.pauses.map((pause) => (pause.toMs === null ? { ...pause, toMs: this.#atMs } : pause));
   }
 
   // ---- the strategy ----------------------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ export class Turn {
       ...(Object.keys(reserved).length > 0 ? { reserved } : {}),
     };
     this.#own('inFlight').push(one);
-    this.#change({ dispatched: (this.#memory.dispatched ?? 0) + 1 });
+    this.#change({ dispatched: this.#memory.dispatched + 1 });
     // A run inside may use what was reserved for it, and no more.
     this.#commands.push(command.type === 'spawn' ? { ...command, reserve: usageOf(reserved) } : command);
   }
@@ -241,7 +242,7 @@ export class Turn {
       const { key, capability } = command;
       this.#change({ finds: [...this.#memory.finds, { key, capability }] });
     } else {
-      const called = (this.#memory.called ?? 0) + command.agents.length;
+      const called = this.#memory.called + command.agents.length;
       this.#change({ calls: [...this.#memory.calls, { ...command, answered: [] }], called });
     }
     this.#commands.push(command);
@@ -272,7 +273,8 @@ export class Turn {
   }
 
   #settle(one: InFlight, event: Outcome): void {
-    const calls = one.kind === 'task' ? 1 : 0;
+    // What a fork took over, and what never started, was no call.
+    const calls = one.kind === 'task' && event.attempts > 0 ? 1 : 0;
     this.#change({
       inFlight: this.#memory.inFlight.filter((round_) => round_ !== one),
       timings: [...this.#memory.timings, timingOf(one, event)],
@@ -285,7 +287,6 @@ export class Turn {
     const over = budget && this.#memory.budget === 'open' ? overdrawn(this.#ledger(budget)) : undefined;
     if (over) this.#breach(over);
     else this.#release();
-    if (this.#memory.budget === 'winding' && this.#memory.inFlight.length === 0) this.#wound();
   }
 
   /** Nobody answered in time. */
@@ -333,7 +334,6 @@ export class Turn {
     if (onBreach === 'stop') this.#stop('failed', measure);
     else if (onBreach === 'degrade') {
       this.#change({ budget: 'winding' });
-      if (this.#memory.inFlight.length === 0) this.#wound();
     } else this.#ask(measure);
   }
 
@@ -347,8 +347,10 @@ export class Turn {
     }));
   }
 
-  #wound(): void {
-    this.#stop('partial', 'degrade');
+  /** Nothing more may start and nothing is in flight, however it came to that: the run ends with what it has. */
+  #windUp(): void {
+    const { budget, inFlight, ended } = this.#memory;
+    if (budget === 'winding' && inFlight.length === 0 && !ended) this.#stop('partial', 'degrade');
   }
 
   /** The strategy ends the run as it would for a cancel, with what it has; the reason is the budget. */

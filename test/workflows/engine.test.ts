@@ -243,6 +243,50 @@ describe('a budget', () => {
     expect(view.tasks.filter((task) => task.state === 'completed')).toHaveLength(2);
   });
 
+  it('that degrades ends the run though the last step in flight was cancelled by its strategy', async () => {
+    // Cancels its step by a timer and would go on with another, which the budget keeps back.
+    const impatient: CoordinationStrategy<unknown, { round: number }> = {
+      name: 'impatient',
+      options: z.unknown(),
+      check: () => null,
+      start: () => ({
+        state: { round: 0 },
+        commands: [
+          { type: 'schedule', step: 'a', round: 0, task: { capability: 'probe.run' } },
+          { type: 'schedule', step: 'b', round: 0, task: { capability: 'probe.run' } },
+          { type: 'timer', key: 'late', afterMs: 100 },
+        ],
+        decisions: [],
+      }),
+      decide: (_workflow, _options, state, event) => {
+        if (event.type === 'cancel')
+          return {
+            state,
+            commands: [{ type: 'end', status: 'cancelled', stopReason: 'cancelled', output: state.round }],
+            decisions: [],
+          };
+        if (event.type !== 'timer') return { state, commands: [], decisions: [] };
+        return {
+          state: { round: 1 },
+          commands: [
+            { type: 'cancel', step: 'a', round: 0, reason: 'late' },
+            { type: 'schedule', step: 'a', round: 1, task: { capability: 'probe.run' } },
+          ],
+          decisions: [],
+        };
+      },
+      steps: () => [],
+    };
+    const { world, node, id } = await begin(
+      { pattern: 'impatient', budget: { calls: 1, wallMs: 50, onBreach: 'degrade' } },
+      { strategies: [...STRATEGIES, impatient as unknown as CoordinationStrategy] },
+    );
+    await pass(world, node, 51);
+    expect((await node.service.get(id)).status).toBe('running');
+    await pass(world, node, 50);
+    expect(await node.service.get(id)).toMatchObject({ status: 'partial', stopReason: 'budget', output: 1 });
+  });
+
   it('that asks goes on with what a person grants, and ends when it is refused', async () => {
     const { world, node, id } = await begin(four({ calls: 2, onBreach: 'ask' }, { options: { maxConcurrency: 2 } }));
     await work(world, node);
