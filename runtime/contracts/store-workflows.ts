@@ -192,10 +192,11 @@ export interface WorkflowStore {
   openDescendants(id: WorkflowId): Promise<readonly WorkflowId[]>;
   /** Runs that are a step of this one, newest round of each step last. */
   children(id: WorkflowId): Promise<readonly Pick<WorkflowRow, 'id' | 'parent' | 'status' | 'startedAt' | 'endedAt'>[]>;
-  /** Questions that wait: of one run and everything below it, or of the tenant. */
+  /** Questions, newest first: of the tenant, of one run and everything below it, or of one step of that run itself. */
   asks(filter: {
     readonly tenant: string;
     readonly workflowId?: WorkflowId;
+    readonly step?: string;
     readonly state?: AskState;
     readonly limit: number;
   }): Promise<readonly AskRow[]>;

@@ -34,31 +34,28 @@ const askOf = (row: DbAsk): AskRow => ({
 });
 
 /** A run and everything below it. */
-const BELOW = `WITH RECURSIVE below AS (SELECT id FROM workflow WHERE id = $2 UNION ALL SELECT w.id FROM workflow w JOIN below b ON w.parent_id = b.id)`;
+const BELOW = `WITH RECURSIVE below AS (SELECT id FROM workflow WHERE id = $4 UNION ALL SELECT w.id FROM workflow w JOIN below b ON w.parent_id = b.id)`;
+
+const ASKS = (which: string): string =>
+  `SELECT * FROM workflow_input WHERE tenant = $1 AND ($2::text IS NULL OR state = $2) ${which} ORDER BY asked_at DESC LIMIT $3`;
 
 export function createWorkflowInputs(db: Db): Pick<WorkflowStore, 'asks' | 'answer'> {
   return {
-    async asks({ tenant, workflowId, state, limit }) {
+    async asks({ tenant, workflowId, step, state, limit }) {
       const uuid = workflowId === undefined ? null : uuidOf('workflow', workflowId);
       if (workflowId !== undefined && uuid === null) return [];
+      const wanted = [tenant, state ?? null, clampLimit(limit)] as const;
       const { rows } = await db.query<DbAsk>(
         uuid === null
-          ? sql(
-              'workflow_asks',
-              `SELECT * FROM workflow_input WHERE tenant = $1 AND ($2::text IS NULL OR state = $2) ORDER BY asked_at DESC LIMIT $3`,
-              tenant,
-              state ?? null,
-              clampLimit(limit),
-            )
-          : sql(
-              'workflow_asks_below',
-              `${BELOW} SELECT q.* FROM workflow_input q JOIN below ON q.workflow_id = below.id
-               WHERE q.tenant = $1 AND ($3::text IS NULL OR q.state = $3) ORDER BY q.asked_at DESC LIMIT $4`,
-              tenant,
-              uuid,
-              state ?? null,
-              clampLimit(limit),
-            ),
+          ? sql('workflow_asks', ASKS(''), ...wanted)
+          : step === undefined
+            ? sql(
+                'workflow_asks_below',
+                `${BELOW} ${ASKS('AND workflow_id IN (SELECT id FROM below)')}`,
+                ...wanted,
+                uuid,
+              )
+            : sql('workflow_asks_step', ASKS('AND workflow_id = $4 AND step = $5'), ...wanted, uuid, step),
       );
       return rows.map(askOf);
     },

@@ -10,7 +10,8 @@ import { type InputAnswer, type InputView, inputAnswerSchema } from '../contract
 
 type Inputs = Pick<WorkflowStore, 'asks' | 'answer'>;
 
-const MOST_OPEN = 500;
+/** Of one step, newest first. */
+const MOST_ROUNDS = 500;
 
 export interface Answerer {
   readonly tenant: string;
@@ -27,9 +28,7 @@ export async function answerInput(
   { tenant, by, atMs }: Answerer,
 ): Promise<InputView> {
   const answer = parseInput(inputAnswerSchema, given);
-  const asked = (await store.asks({ tenant, workflowId, limit: MOST_OPEN })).filter(
-    (ask) => ask.workflowId === workflowId && ask.step === step,
-  );
+  const asked = await store.asks({ tenant, workflowId, step, limit: MOST_ROUNDS });
   const matching = asked.filter((ask) => answer.round === undefined || ask.round === answer.round);
   const open = matching.find(({ state }) => state === 'open');
   if (!open) {

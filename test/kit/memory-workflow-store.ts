@@ -226,11 +226,12 @@ export class MemoryWorld {
         ).flat();
       },
       children: async (id) => world.#childrenOf(id).map(({ row }) => row),
-      asks: async ({ workflowId, state, limit }) =>
+      asks: async ({ workflowId, step, state, limit }) =>
         [...world.#asks.values()]
           .filter(
             (ask) =>
-              (!workflowId || ask.workflowId === workflowId || ask.rootId === workflowId) &&
+              (!workflowId || ask.workflowId === workflowId || (!step && ask.rootId === workflowId)) &&
+              (!step || ask.step === step) &&
               (!state || ask.state === state),
           )
           .slice(0, limit),

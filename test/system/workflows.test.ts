@@ -8,6 +8,7 @@ import { isTerminalTask } from '../../runtime/contracts/task.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { freshDatabase } from '../kit/services.ts';
 import { StoreNode, type StoreNodeOptions, type Work } from '../kit/store-node.ts';
+import { eventually } from '../kit/troupe.ts';
 import { booking, chain, diamond, fanOut, step } from '../kit/workflows.ts';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -185,13 +186,8 @@ describe('a node that dies', () => {
     const watcher = await opened({ databaseUrl, queues: [] });
     await watcher.service.close();
     const sweptThenOpened = async () => {
-      const until = Date.now() + 20_000;
-      for (;;) {
-        const swept = await watcher.store.leases.sweep({ poisonAfter: 3 });
-        if (swept.workflows > 0) break;
-        if (Date.now() > until) throw new Error('the lease never ran out');
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+      const swept = async () => (await watcher.store.leases.sweep({ poisonAfter: 3 })).workflows > 0;
+      await eventually(swept, 20_000);
       return { databaseUrl, bus: watcher.bus };
     };
     check(await halfway({ databaseUrl, leaseMs: 1_000 }, sweptThenOpened));
