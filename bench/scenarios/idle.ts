@@ -1,5 +1,5 @@
 // What a node costs that has nothing to do: all threads of its process together, garbage collection and compilers included.
-// A sample begins once the first round of the seldom chores is over (30 s after the start), which compiles what it runs.
+// The samples begin with the first round of the seldom chores, which come every two minutes and take turns over one.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -8,8 +8,8 @@ import { startPostgres } from '../../test/kit/services.ts';
 import type { PreparedSubject, Scenario, Subject } from '../scenario.ts';
 
 const AGENTS = 1_000;
-const SETTLE_MS = 35_000;
-const SAMPLE_MS = 5_000;
+const SETTLE_MS = 118_000;
+const SAMPLE_MS = 20_000;
 
 /** The processor time of this process over one sample, so counted that count per second is percent of a core. */
 async function sample(): Promise<{ count: number; ms: number }> {

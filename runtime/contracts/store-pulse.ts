@@ -2,6 +2,9 @@
 
 import type { Queue } from './agent.ts';
 
+/** Polls between two looks at what the pulse tells of anyway: a safety net, and most of what an idle node would do. */
+export const SAFETY_POLLS = 120;
+
 /** What there is to do for this node. Waits are milliseconds from now by the clock of the database, 0 for what is due, null for nothing. */
 export interface Pulse {
   /** The next delayed or backing-off task: {@link TaskStore.promote}. */

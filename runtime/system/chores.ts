@@ -5,10 +5,11 @@ import type { NodeWorkforce } from '../agents/workforce.ts';
 import type { Config } from '../config.ts';
 import type { Ambient, Bus, EventFeed } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
+import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import type { Dispatcher } from '../tasks/dispatcher.ts';
 import type { LeaseKeeper } from '../tasks/lease-keeper.ts';
 import { nodeChores } from '../tasks/node-chores.ts';
-import { type Chore, SAFETY_POLLS } from '../tasks/sweeper.ts';
+import type { Chore } from '../tasks/sweeper.ts';
 import type { WorkflowService } from '../workflows/workflow-service.ts';
 import type { AgentTimers } from './agent-timers.ts';
 

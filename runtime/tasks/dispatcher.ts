@@ -7,13 +7,13 @@ import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
 import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
+import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import type { CancelEffect, ClaimedTask } from '../contracts/task.ts';
 import { type AttemptCounters, Attempts, type RunningTask } from './attempts.ts';
 import type { CapabilityResolver } from './capability-resolver.ts';
 import { Claimer } from './claimer.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { settledWithin } from './pause.ts';
-import { SAFETY_POLLS } from './sweeper.ts';
 
 export interface DispatcherConfig {
   /** How often the store is asked when no hint came. */

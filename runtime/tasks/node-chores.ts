@@ -4,11 +4,12 @@ import type { RuntimeEvent } from '../contracts/event.ts';
 import type { NodeId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
+import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import { errorCode } from './pause.ts';
 import { pulseChore } from './pulse-chore.ts';
-import { type Chore, SAFETY_POLLS } from './sweeper.ts';
+import type { Chore } from './sweeper.ts';
 
 export interface NodeChoreParts {
   readonly store: Pick<Store, 'node' | 'tasks' | 'leases' | 'workflows' | 'pulse'>;

@@ -5,9 +5,6 @@ import { RuntimeError } from '../contracts/errors.ts';
 import type { Ambient, Dispose } from '../contracts/ports.ts';
 import { errorCode, jitteredBackoffMs, settledWithin } from './pause.ts';
 
-/** Polls between two looks at what the pulse asks for anyway (see pulse-chore.ts). */
-export const SAFETY_POLLS = 30;
-
 export interface Chore {
   /** Unique; what `soon` and the log call it. */
   readonly name: string;

@@ -5,6 +5,7 @@ import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Dispose, TakenSlot } from '../contracts/ports.ts';
 import type { Advance, InboxEvent, Recorded, WorkflowRow } from '../contracts/store.ts';
+import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import { isTerminalTask } from '../contracts/task.ts';
 import { isTerminalWorkflow } from '../contracts/workflow.ts';
 import { Consultations } from './consultations.ts';
@@ -19,8 +20,6 @@ const BATCH = 100;
 const READ_TOGETHER = 500;
 const ADOPT_AT_ONCE = 50;
 const LOAD_AT_ONCE = 10;
-/** Polls between two looks at what a pulse tells of anyway. */
-const SAFETY_POLLS = 30;
 
 interface Run {
   readonly coordinator: Coordinator;
