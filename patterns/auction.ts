@@ -23,6 +23,7 @@ import { auctionPicture, auctionProgress, auctionSteps } from './auction/view.ts
  * | what happens | what follows |
  * | --- | --- |
  * | a bid after the close, by the order of the journal | recorded as `late`, never awarded |
+ * | nobody offers the capability | looked for again until `replyByMs` is over (after a crash agents come back); then as without a valid bid |
  * | no valid bid | `noBids`: `fail` loses the task (`no_bids`); `direct` gives it unpinned to whoever offers the capability; `widen` calls again as a further round, with twice the time of the call before and without insisting on a version of the capability (its highest one that has an agent is meant) |
  * | the winner fails, crashes, or does not begin within `startByMs` (10 minutes) | the next valid bid of the round; then another round without the agents that failed it; after `maxRounds` (3) the task is lost (`rounds_used_up`) |
  * | a direct assignment fails | another round, if one is left |

@@ -5,18 +5,37 @@ import { wireError } from '../../runtime/contracts/errors.ts';
 import { plainInput } from '../common/plain-input.ts';
 import { taskOf } from '../common/step-start.ts';
 import { ranked, scored } from './bids.ts';
-import { callStep, changeLot, type Draft, type Entry, type Lot, lotAt, roundKey, taskAt } from './state.ts';
+import { callStep, changeLot, type Draft, type Entry, type Lot, lookKey, lotAt, roundKey, taskAt } from './state.ts';
 
 const MAX_CANDIDATES = 50;
 /** Twenty doublings of a day's limit would be no wait that ends. */
 const MAX_REPLY_BY_MS = 86_400_000;
+/** Looks for agents while the time of a call runs that nobody is there for, after the first. */
+const LOOKS = 4;
 
 /** Asks who could bid. */
 export function openLot(draft: Draft, at: number): void {
-  const { round } = lotAt(draft.state, at);
-  changeLot(draft, at, { phase: 'finding' });
-  const key = roundKey(taskAt(draft.workflow, at).id, round);
+  changeLot(draft, at, { phase: 'finding', looks: 0 });
+  look(draft, at);
+}
+
+function look(draft: Draft, at: number): void {
+  const key = lookKey(taskAt(draft.workflow, at).id, lotAt(draft.state, at));
   draft.commands.push({ type: 'find', key, capability: capabilityOf(draft, at) });
+}
+
+/** Agents come back: after a crash of their node it takes a while. They have the time of a call, else rounds were over in no time. */
+function waitForAgents(draft: Draft, at: number, replyByMs: number): void {
+  const looks = lotAt(draft.state, at).looks + 1;
+  changeLot(draft, at, { phase: 'absent', looks });
+  const key = lookKey(taskAt(draft.workflow, at).id, lotAt(draft.state, at));
+  draft.commands.push({ type: 'timer', key, afterMs: Math.ceil(replyByMs / LOOKS) });
+}
+
+/** Part of the time is over: somebody may be there by now. The last look is at the end of it. */
+export function lookAgain(draft: Draft, at: number): void {
+  changeLot(draft, at, { phase: 'finding' });
+  look(draft, at);
 }
 
 /** Without its version: then the highest that has an agent is meant. */
@@ -31,7 +50,7 @@ function capabilityOf({ workflow, state }: Draft, at: number): string {
 /** cfp: to every agent that offers the capability and has not failed the task, with the time to answer. */
 export function callBidders(draft: Draft, at: number, found: readonly Candidate[]): void {
   const { options, workflow, commands, decisions } = draft;
-  const { round, failed, widened, book } = lotAt(draft.state, at);
+  const { round, looks, failed, widened, book } = lotAt(draft.state, at);
   const { id, input } = taskAt(workflow, at);
   const able = found.filter(({ agentId }) => !failed.includes(agentId));
   const called = [...able]
@@ -39,9 +58,7 @@ export function callBidders(draft: Draft, at: number, found: readonly Candidate[
     .slice(0, options.maxBidders);
   const replyByMs = Math.min(MAX_REPLY_BY_MS, options.replyByMs * 2 ** widened);
   if (called.length === 0) {
-    // Agents come back: after a crash of their node it takes a while. A round takes its time, else all of them were over in no time.
-    if (found.length === 0 && mayWiden(draft, at))
-      commands.push({ type: 'timer', key: roundKey(id, round), afterMs: replyByMs });
+    if (found.length === 0 && looks < LOOKS) waitForAgents(draft, at, replyByMs);
     else noBids(draft, at, found.length === 0 ? 'nobody_offers_it' : 'all_have_failed');
     return;
   }
@@ -62,9 +79,6 @@ export function callBidders(draft: Draft, at: number, found: readonly Candidate[
   commands.push({ type: 'call', step: callStep(id), round, capability, input: plain, replyByMs, agents });
   commands.push({ type: 'timer', key: roundKey(id, round), afterMs: replyByMs });
 }
-
-/** The time of a call is over that nobody was there for. */
-export const nobodyCame = (draft: Draft, at: number): void => noBids(draft, at, 'nobody_offers_it');
 
 /** The seals are broken: bids are scored, the best gets the task. */
 export function closeCall(draft: Draft, at: number, rule: 'reply_by' | 'all_answered'): void {

@@ -10,8 +10,9 @@ export const auctionOptionsSchema = z.strictObject({
   /**
    * When no valid bid is in: `fail` the task; `direct`: give it to whoever offers the capability, unpinned and without a price;
    * `widen`: call again as a further round, with twice the time of the call before and without insisting on a version of the capability
-   * (the highest that has an agent is meant, and its agents are called); when nobody offers it, only after the time of the call, since
-   * agents of a node that crashed come back; when no round is left, `fail`.
+   * (the highest that has an agent is meant, and its agents are called); when no round is left, `fail`.
+   * That nobody offers the capability is concluded only after the time of the call, since agents of a node that crashed come back: they
+   * are looked for four more times until then.
    */
   noBids: z.enum(['fail', 'direct', 'widen']).default('fail'),
   /** Score = cost x cost + etaMs x etaMs + confidence x (1 - confidence); the lowest wins. */

@@ -4,7 +4,7 @@ import type { CoordinationEvent, Verdict } from '../../runtime/contracts/coordin
 import type { WorkflowSpec } from '../../runtime/contracts/workflow.ts';
 import { figuresOf, readBid } from './bids.ts';
 import { endRun, settle } from './end.ts';
-import { award, callBidders, closeCall, loseLot, nextRound, nobodyCame, openLot } from './lot.ts';
+import { award, callBidders, closeCall, lookAgain, loseLot, nextRound, openLot } from './lot.ts';
 import type { AuctionOptions } from './options.ts';
 import {
   type AuctionState,
@@ -13,12 +13,19 @@ import {
   type Draft,
   draftOf,
   initialState,
+  type Lot,
+  lookKey,
   lotAt,
   lotOf,
   roundKey,
 } from './state.ts';
 
 type Ended = Extract<CoordinationEvent, { type: 'step.completed' | 'step.failed' }>;
+/** What a lot waits for in which phase. */
+const AWAITED: Readonly<Record<'found' | 'timer', readonly Lot['phase'][]>> = {
+  found: ['finding'],
+  timer: ['absent', 'calling'],
+};
 type BidEvent = Extract<CoordinationEvent, { type: 'bid' }>;
 
 export function startAuction(workflow: WorkflowSpec, options: AuctionOptions): Verdict<AuctionState> {
@@ -39,11 +46,12 @@ export function decideAuction(
     case 'timer': {
       const at = lotOf(workflow, event.key.slice(0, event.key.lastIndexOf(':')));
       const lot = lotAt(state, at);
-      const waited = lot.phase === 'finding' || (event.type === 'timer' && lot.phase === 'calling');
-      if (at < 0 || !waited || event.key !== roundKey(workflow.tasks[at]?.id ?? '', lot.round)) return unchanged;
+      const { id = '' } = workflow.tasks[at] ?? {};
+      if (at < 0 || !AWAITED[event.type].includes(lot.phase)) return unchanged;
+      if (event.key !== (lot.phase === 'calling' ? roundKey(id, lot.round) : lookKey(id, lot))) return unchanged;
       return change(draft(), (it) => {
         if (event.type === 'found') callBidders(it, at, event.agents);
-        else if (lot.phase === 'finding') nobodyCame(it, at);
+        else if (lot.phase === 'absent') lookAgain(it, at);
         else closeCall(it, at, 'reply_by');
       });
     }

@@ -24,10 +24,12 @@ export interface Entry {
 }
 
 export interface Lot {
-  /** `waiting`: for its turn. `finding`, `calling`: under the hammer. `running`: awarded. The last three are final. */
-  readonly phase: 'waiting' | 'finding' | 'calling' | 'running' | 'done' | 'lost' | 'cancelled';
+  /** `waiting`: for its turn. `finding`, `absent` (nobody was there, looked for again soon), `calling`: under the hammer. `running`: awarded. The last three are final. */
+  readonly phase: 'waiting' | 'finding' | 'absent' | 'calling' | 'running' | 'done' | 'lost' | 'cancelled';
   /** Of the call. */
   readonly round: number;
+  /** Looks of this round that found nobody. */
+  readonly looks: number;
   /** Awards made so far; the number of the next one is the round of its step. */
   readonly awards: number;
   /** How often the call was widened. */
@@ -72,6 +74,7 @@ export interface Draft {
 const NEW: Lot = {
   phase: 'waiting',
   round: 0,
+  looks: 0,
   awards: 0,
   widened: 0,
   book: [],
@@ -110,8 +113,12 @@ export function taskAt(workflow: WorkflowSpec, at: number): WorkflowTask & { rea
 /** No task id can hold a colon, so that a call never has the name of a step that runs. */
 export const callStep = (taskId: string): string => `${taskId}:call`;
 
-/** Of the `find` and of the closing timer of a round. */
+/** Of the closing timer of a round. */
 export const roundKey = (taskId: string, round: number): string => `${taskId}:${round}`;
+
+/** Of a `find` and, once it found nobody, of the timer before the next one: no look has the name of another. */
+export const lookKey = (taskId: string, { round, looks }: Pick<Lot, 'round' | 'looks'>): string =>
+  looks === 0 ? roundKey(taskId, round) : `${roundKey(taskId, round)}.${looks}`;
 
 export const isFinal = ({ phase }: Lot): boolean => phase === 'done' || phase === 'lost' || phase === 'cancelled';
 

@@ -25,6 +25,7 @@ function seen(lot: Lot): Pick<StepView, 'state'> & Partial<StepView> {
   const { phase, winner, price, round, result, error } = lot;
   const detail = { phase, round, winner, price };
   if (phase === 'waiting') return { state: 'queued', reason: 'waits_for_a_place' };
+  if (phase === 'absent') return { state: 'waiting', reason: 'no_agent_offers_capability', detail };
   if (phase === 'finding' || phase === 'calling') return { state: 'waiting', reason: 'under_the_hammer', detail };
   if (phase === 'running') return { state: 'queued', detail };
   if (phase === 'done') return { state: 'completed', result, detail };

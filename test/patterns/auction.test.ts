@@ -289,19 +289,42 @@ describe('without a valid bid', () => {
     expect(inVain.calls).toHaveLength(3);
   });
 
-  it('a call that nobody is there for takes its time before it is widened: agents come back', () => {
-    let looks = 0;
-    const back = () => (++looks > 2 ? agents('ann') : []);
-    const result = hold({ ann: { cost: 4 } }, { options: { noBids: 'widen', replyByMs: 100 }, agents: back });
-    const timers = result.commands.filter(({ type }) => type === 'timer');
-    expect(timers).toMatchObject([{ afterMs: 100 }, { afterMs: 200 }, { afterMs: 400 }]);
-    expect(awardsOf(result)[0]).toMatchObject({ winner: 'ann', rounds: 3 });
-    const never = hold({}, { options: { noBids: 'widen', replyByMs: 100 } });
+  it.each(['fail', 'widen', 'direct'] as const)(
+    '%s: agents that come back within the time of a call are called',
+    (noBids) => {
+      let looks = 0;
+      const back = () => (++looks > 2 ? agents('ann') : []);
+      const result = hold({ ann: { cost: 4 } }, { options: { noBids, replyByMs: 100 }, agents: back });
+      const timers = result.commands.filter(({ type }) => type === 'timer');
+      expect(timers).toMatchObject([{ afterMs: 25 }, { afterMs: 25 }, { afterMs: 100 }]);
+      expect(awardsOf(result)[0]).toMatchObject({ winner: 'ann', rounds: 1 });
+    },
+  );
+
+  it.each([
+    ['fail', [25, 25, 25, 25]],
+    ['widen', [25, 25, 25, 25, 50, 50, 50, 50, 100, 100, 100, 100]],
+  ] as const)('%s: that nobody is there is concluded once the time of every call is over', (noBids, waits) => {
+    const never = hold({}, { options: { noBids, replyByMs: 100 } });
     expect(never.end).toMatchObject({
       stopReason: 'no_bids',
       error: { message: expect.stringContaining('nobody_offers_it') },
     });
-    expect(never.commands.filter(({ type }) => type === 'timer')).toHaveLength(2);
+    const timers = never.commands.flatMap((command) => (command.type === 'timer' ? [command.afterMs] : []));
+    expect(timers).toEqual(waits);
+  });
+
+  it('says so while nobody is there, and takes each look once', () => {
+    const { workflow, options } = prepare(auction, { tasks });
+    const { state } = auction.start(workflow, options, { type: 'started', atMs: 0, seed: 1 });
+    const empty = { type: 'found', atMs: 1, key: 'a:0', agents: [] } as const;
+    const absent = auction.decide(workflow, options, state, empty).state;
+    expect(auction.steps(workflow, options, absent)).toMatchObject([{ reason: 'no_agent_offers_capability' }]);
+    expect(auction.decide(workflow, options, absent, empty)).toEqual({ state: absent, commands: [], decisions: [] });
+    const timer = { type: 'timer', atMs: 2, key: 'a:0.1' } as const;
+    const again = auction.decide(workflow, options, absent, timer);
+    expect(again.commands).toEqual([{ type: 'find', key: 'a:0.1', capability: 'parts.make@2' }]);
+    expect(auction.decide(workflow, options, again.state, timer).state).toBe(again.state);
   });
 });
 
