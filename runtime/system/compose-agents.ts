@@ -1,0 +1,111 @@
+// Makes the supervision tree, the pool of threads and what knows the agents in them.
+
+import { createHash } from 'node:crypto';
+import { AgentHome } from '../agents/agent-home.ts';
+import { AgentService } from '../agents/agent-service.ts';
+import type { AgentTree } from '../agents/ports.ts';
+import { StandIns } from '../agents/stand-ins.ts';
+import { NodeWorkforce } from '../agents/workforce.ts';
+import { threadEnvironment } from '../config.ts';
+import { canonicalJson } from '../contracts/canonical-json.ts';
+import type { AgentId } from '../contracts/ids.ts';
+import type { ThreadPool } from '../contracts/ports.ts';
+import { createThreadPool } from '../pool/thread-pool.ts';
+import { createSupervisionTree, type SupervisionTree } from '../supervision/supervision-tree.ts';
+import { OBSERVE_MS } from './chores.ts';
+import type { AgentParts, NodeBase, Others } from './parts.ts';
+
+const SPAWN_TIMEOUT_MS = 10_000;
+const STUCK_KILL_MS = 30_000;
+const SETTLE_LOOK_MS = 5;
+
+export function composeAgents(base: NodeBase, others: Others): AgentParts {
+  const { ambient, node, store, manifest, feed, life } = base;
+  const tree = createSupervisionTree({
+    ambient,
+    node,
+    onEvent: (event) => feed.notice(event),
+    onExit: (code, why) => void life.die(code, why),
+  });
+  const agentTree = agentsOf(tree);
+  const pool = makePool(base, others);
+  const workforce = new NodeWorkforce();
+  const home = new AgentHome({
+    store,
+    tree: agentTree,
+    pool,
+    workforce,
+    manifest,
+    node,
+    ambient,
+    settled: (id) => settled(id, others()),
+    onUnobserved: () => others().sweeper.soon('agent-states', OBSERVE_MS),
+  });
+  const standIns = new StandIns({
+    pool,
+    specFor: (agent, standIn) => home.standInFor(agent, standIn),
+    ambient,
+  });
+  const agents = new AgentService({
+    store,
+    home,
+    tree: agentTree,
+    pool,
+    manifest,
+    feed,
+    ambient,
+    node,
+    runningOn: (id) => others().dispatcher.runningOn(id),
+    draining: () => life.phase !== 'running',
+    hash: (value) => createHash('sha256').update(canonicalJson(value)).digest('hex'),
+  });
+  return { tree, agentTree, pool, workforce, home, standIns, agents };
+}
+
+function makePool({ options, ambient, node }: NodeBase, others: Others): ThreadPool {
+  const { config, threads } = options;
+  return createThreadPool(
+    {
+      threads,
+      node,
+      maxOldGenerationSizeMb: config.threadHeapMb,
+      beatMs: config.beatMs,
+      stuckAfterMs: config.stuckAfterMs,
+      stuckKillMs: STUCK_KILL_MS,
+      graceMs: config.graceMs,
+      spawnTimeoutMs: SPAWN_TIMEOUT_MS,
+      env: threadEnvironment(config),
+      onRequest: (cell, request) => others().requests.answer(cell, request),
+    },
+    ambient,
+  );
+}
+
+/** Waits until nothing of this agent is being settled; what runs there when it is lost settles as lost. */
+async function settled(id: AgentId, { ambient, life, dispatcher }: ReturnType<Others>): Promise<void> {
+  while (life.phase !== 'stopped' && dispatcher.runningOn(id).length > 0) {
+    await new Promise<void>((resolve) => ambient.clock.setTimeout(resolve, SETTLE_LOOK_MS));
+  }
+}
+
+function agentsOf({ agents }: SupervisionTree): AgentTree {
+  return {
+    spawn: (agent) => agents.spawn(agent),
+    stop: (id, mode, timeoutMs) => agents.stop(id, mode, timeoutMs),
+    watch: (id, listener) => agents.watch(id, listener),
+    get(id) {
+      const view = agents.get(id);
+      if (view === undefined) return undefined;
+      const { state, incarnation, restarts, errors, startedAtMs } = view;
+      return {
+        state,
+        thread: view.thread ?? null,
+        incarnation,
+        restarts,
+        errors,
+        reason: view.reason ?? null,
+        startedAtMs,
+      };
+    },
+  };
+}

@@ -1,0 +1,74 @@
+// Makes what keeps a node going (its lease, the loop of chores) and what tells how it does (metrics, status, events).
+
+import { createMetrics } from '../observe/metrics.ts';
+import { createEventsApi } from '../observe/stream-events.ts';
+import { LeaseKeeper } from '../tasks/lease-keeper.ts';
+import { Sweeper } from '../tasks/sweeper.ts';
+import { systemChores } from './chores.ts';
+import { LEASE_LOST_EXIT_CODE } from './exit-codes.ts';
+import type { AgentParts, MessageParts, NodeBase, UpkeepParts, WorkParts } from './parts.ts';
+import { NodeStatus } from './status.ts';
+
+type Made = NodeBase & AgentParts & MessageParts & WorkParts;
+
+export function composeUpkeep(made: Made): UpkeepParts {
+  const { options, ambient, store, feed } = made;
+  const { config } = options;
+  const lease = keepLease(made);
+  const sweeper = new Sweeper(ambient, systemChores({ ...made, lease, config }));
+  const events = createEventsApi({ feed, store: store.events, clock: ambient.clock, pollMs: config.pollMs });
+  return { lease, sweeper, metrics: makeMetrics(made), status: makeStatus(made), events };
+}
+
+function keepLease({ store, ambient, options, dispatcher, life }: Made): LeaseKeeper {
+  return new LeaseKeeper({
+    leases: store.leases,
+    ambient,
+    leaseMs: options.config.leaseMs,
+    onDoubt: () => dispatcher.suspend(),
+    onBack: () => dispatcher.resume(),
+    onLost: () => {
+      dispatcher.loseLease();
+      void life.die(LEASE_LOST_EXIT_CODE, 'the lease of this node expired and its work was given to others');
+    },
+  });
+}
+
+function makeMetrics({ options, ambient, store, feed, tree, pool }: Made): UpkeepParts['metrics'] {
+  return createMetrics({
+    feed,
+    clock: ambient.clock,
+    log: ambient.log,
+    version: options.version,
+    sources: {
+      agents: () => tree.agents.counts(),
+      typeOf: (id) => tree.agents.get(id)?.type,
+      threads: () => pool.threadStats(),
+      tasks: () => store.tasks.counts(),
+    },
+  });
+}
+
+function makeStatus(made: Made): NodeStatus {
+  const { options, ambient, store, bus, life, tree, pool, dispatcher } = made;
+  return new NodeStatus({
+    store,
+    bus,
+    pool,
+    ambient,
+    version: options.version,
+    redis: options.config.redisUrl !== undefined,
+    ollama: options.ollama ?? (async () => 'down'),
+    agents: () => tree.agents.counts(),
+    phase: () => life.phase,
+    committed: () => dispatcher.counters().committed,
+    startable: () => tasksWaitForNothing(made),
+  });
+}
+
+/** Queued tasks that a free slot of this node could take. */
+async function tasksWaitForNothing({ dispatcher, store, workforce }: Made): Promise<boolean> {
+  if (dispatcher.draining) return false;
+  const { queues } = await store.tasks.counts();
+  return queues.some(({ queue, queued }) => queued > 0 && workforce.freeIn(queue) > 0);
+}

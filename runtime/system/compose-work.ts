@@ -1,0 +1,88 @@
+// Makes what gives tasks to agents and runs workflows.
+
+import type { TaskRunner } from '../contracts/ports.ts';
+import { createCapabilityResolver } from '../tasks/capability-resolver.ts';
+import { Dispatcher } from '../tasks/dispatcher.ts';
+import { runsIsolated } from '../tasks/retry-policy.ts';
+import { TaskService } from '../tasks/task-service.ts';
+import { WorkflowService } from '../workflows/workflow-service.ts';
+import { createBidders } from './bidders.ts';
+import type { AgentParts, NodeBase, Others, WorkParts } from './parts.ts';
+import { createRunObserver } from './run-observer.ts';
+
+export function composeWork(base: NodeBase & AgentParts, others: Others): WorkParts {
+  const { options, ambient, manifest, node, store, bus, feed, workforce } = base;
+  const { config } = options;
+  const onScheduled = (inMs: number): void => others().sweeper.soon('promote', inMs);
+  const resolver = createCapabilityResolver({ workforce, agents: store.agents, manifest, clock: ambient.clock });
+  const dispatcher = new Dispatcher({
+    store: store.tasks,
+    events: store.events,
+    workforce,
+    runner: taskRunner(base),
+    bus,
+    feed,
+    ambient,
+    config: { ...config, pulsed: true },
+    resolve: (wish, tenant) => resolver.resolve(wish, tenant),
+    onScheduled,
+    onMail: (mail) => others().workflows.deliver(mail),
+  });
+  const tasks = new TaskService({
+    store: store.tasks,
+    events: store.events,
+    agents: store.agents,
+    node,
+    dispatcher,
+    workforce,
+    resolver,
+    feed,
+    bus,
+    ambient,
+    config,
+    onScheduled,
+  });
+  const workflows = makeWorkflows(base, { resolver, dispatcher, tasks }, others);
+  return { resolver, dispatcher, tasks, workflows };
+}
+
+function makeWorkflows(
+  { options, ambient, node, store, bus, feed, life, tree, workforce, home, agents }: NodeBase & AgentParts,
+  { resolver, dispatcher, tasks }: Omit<WorkParts, 'workflows'>,
+  others: Others,
+): WorkflowService {
+  return new WorkflowService({
+    store: store.workflows,
+    tasks: store.tasks,
+    strategies: options.strategies,
+    node,
+    capabilities: resolver,
+    bidders: createBidders({ workforce, home, agents, resolver }),
+    slots: dispatcher,
+    waiting: (task, tenant) => tasks.waitingFor(task, tenant),
+    stopRunning: (claims) => void dispatcher.onLost(claims.map(({ taskId }) => taskId)),
+    observer: createRunObserver(tree.workflows, (id) =>
+      others()
+        .workflows.poll()
+        .then(() => id),
+    ),
+    feed,
+    bus,
+    ambient,
+    pollMs: options.config.pollMs,
+    pulsed: true,
+    draining: () => life.phase !== 'running',
+  });
+}
+
+/** Runs a task on its agent, or in a stand-in when it may take its thread down again. */
+function taskRunner({ pool, standIns, home }: AgentParts): TaskRunner {
+  return {
+    runTask: async (agent, task) => {
+      const outcome = await (runsIsolated(task) ? standIns : pool).runTask(agent, task);
+      if (outcome.type === 'completed' && outcome.snapshot !== undefined) home.markSaved(agent);
+      return outcome;
+    },
+    cancelTask: (taskId, fence, graceMs) => standIns.cancelTask(taskId, fence, graceMs),
+  };
+}

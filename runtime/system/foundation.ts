@@ -1,0 +1,53 @@
+// What a node stands on before any of its parts exists: options, the ambient world, the agent modules, the store and the bus.
+
+import { loadManifest, type ModuleRoot } from '../agents/manifest.ts';
+import { openBus } from '../bus/open-bus.ts';
+import type { Config } from '../config.ts';
+import type { CoordinationStrategy } from '../contracts/coordination.ts';
+import type { NodeId } from '../contracts/ids.ts';
+import type { Ambient, Bus, Manifest } from '../contracts/ports.ts';
+import type { Store } from '../contracts/store.ts';
+import { systemAmbient } from '../observe/ambient.ts';
+import { createLogger } from '../observe/logger.ts';
+import { openStore } from '../store/open-store.ts';
+
+export interface SystemOptions {
+  readonly config: Config;
+  /** Where agent modules are. */
+  readonly roots: readonly ModuleRoot[];
+  readonly strategies: readonly CoordinationStrategy[];
+  readonly version: string;
+  readonly threads: number;
+  /** The node cannot go on: escalated to the root, or its lease is lost. Everything is stopped by then. */
+  readonly onExit?: (code: number, why: string) => void;
+  /** Default: real clock, randomness and the logger of the configuration. */
+  readonly ambient?: Ambient;
+  /** Whether an Ollama server answers; for the status. */
+  readonly ollama?: () => Promise<'up' | 'down'>;
+}
+
+export interface Foundation {
+  readonly options: SystemOptions;
+  readonly ambient: Ambient;
+  readonly manifest: Manifest;
+  readonly node: NodeId;
+  readonly store: Store;
+  readonly bus: Bus;
+}
+
+/** Opens store and bus; whoever gets them closes them. Leaves nothing open when it throws. */
+export async function openFoundation(options: SystemOptions): Promise<Foundation> {
+  const { config } = options;
+  const ambient = options.ambient ?? systemAmbient(createLogger(config));
+  const manifest = await loadManifest(options.roots);
+  const node = ambient.newId('node');
+  const { databaseUrl, dataDir, leaseMs, redisUrl } = config;
+  const store = await openStore({ dataDir, node, leaseMs, ...(databaseUrl ? { databaseUrl } : {}) }, ambient);
+  try {
+    const bus = await openBus({ redisUrl, log: ambient.log });
+    return { options, ambient, manifest, node, store, bus };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

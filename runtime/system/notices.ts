@@ -1,0 +1,52 @@
+// Carries what the pool, the tree, the store and the bus tell to the parts concerned.
+
+import type { AgentId } from '../contracts/ids.ts';
+import type { PoolNotice } from '../contracts/wire.ts';
+import { STORE_GONE_EXIT_CODE } from './exit-codes.ts';
+import type { NodeParts } from './parts.ts';
+
+export function carryNotices(parts: NodeParts): void {
+  const { pool, tree, agentTree, home, requests, store, bus, life, workforce, sweeper } = parts;
+  pool.onNotice((notice) => onNotice(notice, parts));
+  tree.agents.onTransition(({ id, to }) => {
+    const over = to === 'terminated';
+    // Only an end has a reason, and looking an agent up makes a view of it.
+    home.onTransition(id as AgentId, to, over ? (agentTree.get(id as AgentId)?.reason ?? null) : null);
+    if (over) requests.forget(id as AgentId);
+  });
+  // A server comes back by itself; the thread of the embedded database does not.
+  store.onHealth((up) => {
+    if (!up && store.kind === 'pglite') void life.die(STORE_GONE_EXIT_CODE, 'the embedded database is gone');
+  });
+  bus.subscribe((hint) => {
+    if (hint.type === 'queue' && hint.queue.startsWith('agent:')) workforce.mention(hint.queue);
+    if (hint.type === 'agent') sweeper.soon('agent-commands');
+  });
+}
+
+function onNotice(notice: PoolNotice, { ambient, node, tree, feed, deadLetters }: NodeParts): void {
+  switch (notice.type) {
+    case 'thread.up':
+    case 'thread.down':
+    case 'thread.stuck':
+      tree.threads.notify(notice);
+      feed.notice({ stream: node, type: notice.type, tenant: 'default', data: { ...notice, type: undefined } });
+      break;
+    case 'cell.transition':
+    case 'cell.failed':
+    case 'cell.lost':
+    case 'cell.done':
+      tree.agents.notify(notice);
+      break;
+    case 'dead-letter':
+      deadLetters.add(notice.letter);
+      break;
+    case 'log':
+      ambient.log[notice.line.level](notice.line.message, {
+        ...notice.line.fields,
+        agent: notice.id,
+        thread: notice.thread,
+      });
+      break;
+  }
+}

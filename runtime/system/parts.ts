@@ -1,0 +1,78 @@
+// The parts of a node and who may reach them. A new part is named here, made in the composition of its group (compose-*.ts), and, where it
+// has a life of its own, started and stopped in children.ts; what it is told of the pool, the tree or the bus comes from notices.ts.
+
+import type { AgentHome } from '../agents/agent-home.ts';
+import type { AgentService } from '../agents/agent-service.ts';
+import type { AgentTree } from '../agents/ports.ts';
+import type { StandIns } from '../agents/stand-ins.ts';
+import type { NodeWorkforce } from '../agents/workforce.ts';
+import type { EventFeed, ThreadPool } from '../contracts/ports.ts';
+import type { EventsApi } from '../contracts/runtime.ts';
+import type { DeadLetters } from '../messaging/dead-letters.ts';
+import type { Topics } from '../messaging/topics.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { SupervisionTree } from '../supervision/supervision-tree.ts';
+import type { CapabilityResolver } from '../tasks/capability-resolver.ts';
+import type { Dispatcher } from '../tasks/dispatcher.ts';
+import type { LeaseKeeper } from '../tasks/lease-keeper.ts';
+import type { Sweeper } from '../tasks/sweeper.ts';
+import type { TaskService } from '../tasks/task-service.ts';
+import type { WorkflowService } from '../workflows/workflow-service.ts';
+import type { AgentTimers } from './agent-timers.ts';
+import type { Foundation } from './foundation.ts';
+import type { CellRequests } from './requests.ts';
+import type { NodeStatus, Phase } from './status.ts';
+
+/** Threads, the supervision tree and the agents in them. */
+export interface AgentParts {
+  readonly tree: SupervisionTree;
+  /** The tree as the agents' part of the runtime knows it. */
+  readonly agentTree: AgentTree;
+  readonly pool: ThreadPool;
+  readonly workforce: NodeWorkforce;
+  readonly home: AgentHome;
+  readonly standIns: StandIns;
+  readonly agents: AgentService;
+}
+
+/** What agents say to each other and ask of the node. */
+export interface MessageParts {
+  readonly deadLetters: DeadLetters;
+  readonly topics: Topics;
+  readonly timers: AgentTimers;
+  readonly requests: CellRequests;
+}
+
+/** Tasks and workflows. */
+export interface WorkParts {
+  readonly resolver: CapabilityResolver;
+  readonly dispatcher: Dispatcher;
+  readonly tasks: TaskService;
+  readonly workflows: WorkflowService;
+}
+
+/** What keeps the node going and tells how it does. */
+export interface UpkeepParts {
+  readonly lease: LeaseKeeper;
+  readonly sweeper: Sweeper;
+  readonly metrics: Metrics;
+  readonly status: NodeStatus;
+  readonly events: EventsApi;
+}
+
+/** What the parts know of the node's own life. */
+export interface NodeLife {
+  readonly phase: Phase;
+  /** The node cannot go on: everything stops, and `onExit` gets the code. */
+  die(code: number, why: string): Promise<void>;
+}
+
+export interface NodeBase extends Foundation {
+  readonly feed: EventFeed;
+  readonly life: NodeLife;
+}
+
+export interface NodeParts extends NodeBase, AgentParts, MessageParts, WorkParts, UpkeepParts {}
+
+/** The whole node, for what happens later: a part may ask for the others when it is called, never while it is made. */
+export type Others = () => NodeParts;
