@@ -29,6 +29,7 @@ const STATUS = {
   mailbox_full: 429,
   backpressure: 429,
   target_lost: 503,
+  unreachable: 503,
   ask_timeout: 504,
   handler_failed: 502,
   no_handler: 422,

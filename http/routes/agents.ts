@@ -267,10 +267,12 @@ const REFUSALS: Partial<Record<string, ErrorCode>> = {
   not_cloneable: 'not_cloneable',
   no_handler: 'no_handler',
   payload_too_large: 'payload_too_large',
+  unreachable: 'unreachable',
 };
 
 function notDelivered(result: Exclude<TellResult, { outcome: 'delivered' }>): RuntimeError {
   const code = REFUSALS[result.reason] ?? 'target_lost';
   const surely = result.outcome === 'refused' ? 'It was surely not delivered.' : 'Whether it was delivered is unknown.';
-  return new RuntimeError(code, `${result.reason}. ${surely}`);
+  const detail = result.outcome === 'refused' && result.detail !== undefined ? ` ${result.detail}` : '';
+  return new RuntimeError(code, `${result.reason}. ${surely}${detail}`);
 }

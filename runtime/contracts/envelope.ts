@@ -40,6 +40,7 @@ export const DEAD_LETTER_REASONS = [
   'filtered',
   'payload_too_large',
   'hop_limit',
+  'unreachable',
 ] as const;
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
 
@@ -56,11 +57,11 @@ export interface DeadLetter {
 
 /**
  * What became of a `tell`: `delivered` = it is in the mailbox; `refused` = it surely is not, and why;
- * `unknown` = the target's thread or node was lost before it acknowledged.
+ * `unknown` = the target's thread or node was lost before it acknowledged. `detail` says more to people, e.g. what to configure.
  */
 export type TellResult =
   | { readonly outcome: 'delivered'; readonly via: Via }
-  | { readonly outcome: 'refused'; readonly reason: DeadLetterReason }
+  | { readonly outcome: 'refused'; readonly reason: DeadLetterReason; readonly detail?: string }
   | { readonly outcome: 'unknown'; readonly reason: 'target_lost' };
 
 /** When a mailbox is full: refuse the new message, drop the oldest, drop the new one silently to its sender, or hold senders back. */

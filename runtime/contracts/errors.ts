@@ -11,6 +11,8 @@ export const ERROR_CODES = {
   mailbox_full: { retryable: true },
   backpressure: { retryable: true },
   target_lost: { retryable: true },
+  /** There is no way to its node now: surely not sent. */
+  unreachable: { retryable: true },
   ask_timeout: { retryable: true },
   handler_failed: { retryable: false },
   no_handler: { retryable: false },
