@@ -18,6 +18,13 @@ export const ERROR_CODES = {
   no_handler: { retryable: false },
   not_cloneable: { retryable: false },
   payload_too_large: { retryable: false },
+  /** A filter of the channel or of the receiver did not let it through. */
+  filtered: { retryable: false },
+  hop_limit: { retryable: false },
+  channel_not_found: { retryable: false },
+  channel_exists: { retryable: false },
+  dead_letter_not_found: { retryable: false },
+  replay_limit: { retryable: false },
   // agents
   unknown_agent_type: { retryable: false },
   not_a_module: { retryable: false },

@@ -12,6 +12,7 @@ export const ID_PREFIX = {
   node: 'nod',
   event: 'evt',
   deadLetter: 'dlt',
+  channel: 'chn',
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIX;
@@ -26,6 +27,7 @@ export type MessageId = Branded<'message'>;
 export type NodeId = Branded<'node'>;
 export type EventId = Branded<'event'>;
 export type DeadLetterId = Branded<'deadLetter'>;
+export type ChannelId = Branded<'channel'>;
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const ALPHABET_CODES = Uint8Array.from(ALPHABET, (digit) => digit.charCodeAt(0));
@@ -137,3 +139,4 @@ const idSchema = <Kind extends IdKind>(kind: Kind) =>
 export const agentIdSchema = idSchema('agent');
 export const taskIdSchema = idSchema('task');
 export const workflowIdSchema = idSchema('workflow');
+export const channelIdSchema = idSchema('channel');

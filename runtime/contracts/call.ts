@@ -1,0 +1,10 @@
+// Who asks: goes with every call of the runtime's doors.
+
+/** Who asks. The library uses `default`; the REST API takes it from the token. */
+export interface CallContext {
+  readonly tenant: string;
+  readonly traceparent?: string;
+  readonly idempotencyKey?: string;
+  /** Of the caller, for what people decide. */
+  readonly subject?: string;
+}
