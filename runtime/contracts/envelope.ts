@@ -22,6 +22,8 @@ export interface Message {
   readonly protocol: Protocol;
   /** Set when the sender waits for a reply: answer with `ctx.reply`. */
   readonly correlationId?: string;
+  /** Of durable messages only: this try, from 1. */
+  readonly attempt?: number;
   readonly traceparent?: string;
 }
 
@@ -40,6 +42,10 @@ export const DEAD_LETTER_REASONS = [
   'filtered',
   'payload_too_large',
   'hop_limit',
+  /** Of durable messages: every attempt failed. */
+  'attempts_exhausted',
+  /** Of durable messages: its node or thread died under it again and again. */
+  'poison',
   'unreachable',
 ] as const;
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
