@@ -5,7 +5,18 @@ import { fields, intArgument, jsonArgument, print, type Row, table } from './out
 import { connect, type RemoteOptions, withRemoteOptions } from './remote.ts';
 
 const BASE = '/api/agents/tasks';
-const SHOWN = ['id', 'status', 'capability', 'attempt', 'agentId', 'workflowId', 'waitingFor', 'result', 'error'];
+const SHOWN = [
+  'id',
+  'status',
+  'capability',
+  'attempt',
+  'agentId',
+  'workflowId',
+  'waitingFor',
+  'question',
+  'result',
+  'error',
+];
 const show = (task: Row): string => fields(task, SHOWN);
 
 interface SubmitFlags extends RemoteOptions {
@@ -94,6 +105,18 @@ export function addTaskCommand(program: Command): void {
       const remote = await connect(flags);
       const report = await remote.send('POST', `${BASE}/${encodeURIComponent(id)}/cancel`, { graceMs: flags.graceMs });
       print(report, flags.json, (value: Row) => fields(value, ['id', 'outcome', 'afterMs', 'collateral']));
+    });
+
+  withRemoteOptions(task.command('answer'))
+    .description('answer what a waiting task asks a person: see troupe workflow inputs')
+    .argument('<id>')
+    .requiredOption('--value <json>', 'JSON, @file, or - for standard input')
+    .option('--question <n>', 'only this one: its number among those of the task, from 0', intArgument('--question'))
+    .action(async (id: string, flags: RemoteOptions & { value: string; question?: number }) => {
+      const value = jsonArgument('--value', flags.value);
+      const remote = await connect(flags);
+      const body = { value, question: flags.question };
+      print(await remote.send('POST', `${BASE}/${encodeURIComponent(id)}/input`, body), flags.json, show);
     });
 
   withRemoteOptions(task.command('redrive'))

@@ -41,7 +41,7 @@ export function addWorkflowControl(workflow: Command): void {
     });
 
   withRemoteOptions(workflow.command('inputs'))
-    .description('list questions to people, of a run and all below it or of every run')
+    .description('list questions to people: of a run and all below it, or of every run and task')
     .argument('[id]')
     .option('--state <state>', 'open, answered, closed or all', 'open')
     .option('--limit <n>', 'at most so many', intArgument('--limit'))

@@ -45,8 +45,14 @@ export function pageText({ items, nextCursor }: { items: Row[]; nextCursor: stri
 }
 
 export function inputsText({ items }: { items: Row[] }): string {
-  const rows = items.map((item) => ({ ...item, workflow: item.workflowId, expires: item.expiresAt }));
-  return table(rows, ['workflow', 'step', 'kind', 'state', 'prompt', 'expires']);
+  const rows = items.map((item) => ({
+    ...item,
+    workflow: item.workflowId ?? '',
+    step: item.step ?? '',
+    task: item.taskId ?? '',
+    expires: item.expiresAt,
+  }));
+  return table(rows, ['workflow', 'step', 'task', 'kind', 'state', 'prompt', 'expires']);
 }
 
 export const inputText = (input: Row): string =>

@@ -124,7 +124,7 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
       path: '/api/agents/workflows/{id}/inputs',
       id: 'workflowInputs',
       tag: 'workflows',
-      summary: 'Questions to people of a run and of every run below it',
+      summary: 'Questions to people of a run and of every run below it, those of their tasks included',
       query: inputsQuery,
       responses: { 200: { description: 'Questions.', content: json(inputListSchema) }, 404: NO_WORKFLOW },
       handle: (request) => inputsOf(request as ApiRequest<unknown, InputsQuery>, workflowId(request)),
@@ -134,14 +134,16 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
       path: '/api/agents/inputs',
       id: 'listInputs',
       tag: 'workflows',
-      summary: 'Questions to people: the open ones of tasks, and those of workflows, newest first',
+      summary: 'Questions to people: of workflows with their tasks, and of tasks by themselves, newest first',
       query: inputsQuery,
       responses: { 200: { description: 'Questions.', content: json(allInputsSchema) } },
       async handle({ c, query, call }) {
         const { state, limit } = query;
-        const ofTasks = state === undefined || state === 'open' ? await tasks.inputs(defined({ limit }), call) : [];
+        const open = state === undefined || state === 'open';
+        const ofTasks = open ? await tasks.inputs({ ...defined({ limit }), ofSteps: false }, call) : [];
         const ofRuns = await workflows.inputs(defined(query), call);
-        return c.json({ items: [...ofTasks, ...ofRuns].slice(0, limit).map(reachable) });
+        const items = [...ofTasks, ...ofRuns].sort((a, b) => Date.parse(b.askedAt) - Date.parse(a.askedAt));
+        return c.json({ items: items.slice(0, limit).map(reachable) });
       },
     }),
     endpoint({
@@ -150,7 +152,8 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
       id: 'answerInput',
       tag: 'workflows',
       summary: 'Answer a question or an approval',
-      description: 'Once: the first answer counts. `approved` for an approval, `value` for a question.',
+      description:
+        'Once: the first answer counts. `approved` for an approval, `value` for a question, also for one that the handler of the step asks.',
       body: inputAnswerSchema,
       responses: {
         200: { description: 'The question with its answer.', content: json(inputViewSchema) },

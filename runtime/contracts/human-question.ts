@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { RuntimeError } from './errors.ts';
-import { taskIdSchema } from './ids.ts';
+import { taskIdSchema, type WorkflowId, workflowIdSchema } from './ids.ts';
 
 /** What `ctx.askHuman` takes. */
 export const humanQuestionSchema = z.strictObject({
@@ -37,9 +37,23 @@ export const taskInputSchema = z
     expiresAt: z.string(),
     /** Where to post the answer. */
     answerAt: z.string(),
+    /** The step of a run that the task is; absent: of none. */
+    workflow: z
+      .object({ id: workflowIdSchema, rootId: workflowIdSchema, step: z.string(), round: z.number().int() })
+      .optional(),
   })
   .meta({ id: 'TaskInput' });
 export type TaskInput = z.infer<typeof taskInputSchema>;
+
+export interface TaskInputFilter {
+  /** Of a run, with everything below it. */
+  readonly workflowId?: WorkflowId;
+  /** Only of tasks that are steps of runs, or only of those that are not. */
+  readonly ofSteps?: boolean;
+  /** Of that run itself. */
+  readonly step?: string;
+  readonly limit: number;
+}
 
 /** What `POST .../tasks/{id}/input` takes. `question` guards against answering a later question by mistake; default: the open one. */
 export const taskAnswerSchema = z

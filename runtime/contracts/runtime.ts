@@ -121,8 +121,8 @@ export interface TasksApi {
    * `invalid_input` for a value that does not fit the question.
    */
   answer(id: string, answer: TaskAnswer, call?: CallContext): Promise<TaskView>;
-  /** Open questions of tasks, of the newest task first. */
-  inputs(filter?: { limit?: number }, call?: CallContext): Promise<readonly TaskInput[]>;
+  /** Open questions of tasks, of the newest task first. `ofSteps: false`: only of tasks that are no steps of runs. */
+  inputs(filter?: { limit?: number; ofSteps?: boolean }, call?: CallContext): Promise<readonly TaskInput[]>;
   /** The terminal task, or the task as it is when `timeoutMs` is over. */
   wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<TaskView>;
 }
@@ -162,14 +162,17 @@ export interface WorkflowsApi {
   signal(id: string, signal: WorkflowSignal, call?: CallContext): Promise<void>;
   /** More items for a pipeline with `open: true`; `end` closes its source. With the same `id` they are appended once. Throws `workflow_state`. */
   append(id: string, items: AppendItems, call?: CallContext): Promise<void>;
-  /** Questions to people, newest first: of the tenant, or of one run and everything below it. */
+  /**
+   * Questions to people, newest first: of the tenant's runs, or of one run and everything below it. Those that handlers of their tasks ask
+   * (`taskId`) are among them while they are open.
+   */
   inputs(
     filter: { workflowId?: string; state?: InputView['state']; limit?: number },
     call?: CallContext,
   ): Promise<readonly InputView[]>;
   /**
-   * Answers one, once: durable when it resolves. Throws `input_not_found`, `input_closed` (answered, expired or no longer wanted) and
-   * `invalid_input` for a value that does not fit.
+   * Answers one, once, be it asked by the step itself or by the handler of its task: durable when it resolves. Throws `input_not_found`,
+   * `input_closed` (answered, expired or no longer wanted) and `invalid_input` for a value that does not fit.
    */
   answer(id: string, step: string, answer: InputAnswer, call?: CallContext): Promise<InputView>;
   /**

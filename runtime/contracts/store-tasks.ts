@@ -2,7 +2,7 @@
 
 import type { Queue } from './agent.ts';
 import type { InboxEvent } from './coordination.ts';
-import type { TaskInput } from './human-question.ts';
+import type { TaskInput, TaskInputFilter } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Committed, Page } from './store-page.ts';
 import type { AttemptView, CancelReport, ClaimedTask, ResolvedRetry, SettleTask, TaskState, TaskView } from './task.ts';
@@ -113,8 +113,8 @@ export interface TaskStore {
     tenant: string,
     answer: { readonly question: number; readonly value: unknown; readonly by: string | null },
   ): Promise<({ readonly queue: Queue } & Pick<Committed, 'events'>) | null>;
-  /** Newest task first. */
-  openInputs(tenant: string, limit: number): Promise<readonly TaskInput[]>;
+  /** Open questions, of the newest task first. */
+  openInputs(tenant: string, filter: TaskInputFilter): Promise<readonly TaskInput[]>;
   /** Dead task back to the queue with its attempts reset (admin). */
   redrive(id: TaskId, tenant: string): Promise<boolean>;
   get(id: TaskId, tenant: string): Promise<TaskView | null>;

@@ -126,7 +126,7 @@ export const taskViewSchema = z
     stepKey: z.string().nullable(),
     progress: z.unknown().optional(),
     question: taskInputSchema
-      .omit({ taskId: true, answerAt: true })
+      .omit({ taskId: true, answerAt: true, workflow: true })
       .optional()
       .meta({ description: 'What a `waiting` task asks a person.' }),
     usage: usageSchema

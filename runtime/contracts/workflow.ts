@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { capabilityRefSchema } from './agent.ts';
 import { wireErrorSchema } from './errors.ts';
-import { workflowIdSchema } from './ids.ts';
+import { taskIdSchema, workflowIdSchema } from './ids.ts';
 import { retrySchema } from './task.ts';
 import { usageSchema } from './usage.ts';
 
@@ -398,6 +398,8 @@ export const inputViewSchema = z
     endedAt: z.string().nullable(),
     /** Where to post the answer. */
     answerAt: z.string(),
+    /** The handler of this task asks (`ctx.askHuman`), not the step itself. Such a question is listed while it is open. */
+    taskId: taskIdSchema.optional(),
   })
   .meta({ id: 'WorkflowInput' });
 export type InputView = z.infer<typeof inputViewSchema>;

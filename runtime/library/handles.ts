@@ -111,6 +111,11 @@ export class TaskHandle {
     }
   }
 
+  /** Answers what its handler asks a person. */
+  answer(value: unknown): Promise<TaskView> {
+    return this.#runtime.tasks.answer(this.id, { value }, this.#call);
+  }
+
   cancel(options: { graceMs?: number } = {}): Promise<CancelReport> {
     return this.#runtime.tasks.cancel(this.id, options, this.#call);
   }
@@ -170,12 +175,12 @@ export class RunHandle {
     return this.#runtime.workflows.append(this.id, { items: [...items], ...options }, this.#call);
   }
 
-  /** Open questions to people, those of runs below included. */
+  /** Open questions to people, those of tasks and of runs below included. */
   inputs(): Promise<readonly InputView[]> {
     return this.#runtime.workflows.inputs({ workflowId: this.id, state: 'open' }, this.#call);
   }
 
-  /** Answers one of this run's own steps: `{ approved }` or `{ value }`. */
+  /** Answers one of this run's own steps, or what the handler of its task asks: `{ approved }` or `{ value }`. */
   answer(step: string, answer: InputAnswer): Promise<InputView> {
     return this.#runtime.workflows.answer(this.id, step, answer, this.#call);
   }

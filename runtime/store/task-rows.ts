@@ -265,10 +265,29 @@ interface Input {
 
 const answerOf = (input: Input): HumanAnswer => ('value' in input ? { value: input.value } : { expired: true });
 
+export interface OpenInputRow extends Pick<TaskRow, 'id' | 'inputs' | 'run_at' | 'workflow_id' | 'step_key'> {
+  readonly round: number | null;
+  /** Of its run. */
+  readonly root_id: string | null;
+}
+
 /** The last question of a task that waits. */
-export function openInputOf(id: TaskId, row: Pick<TaskRow, 'inputs' | 'run_at'>): TaskInput | undefined {
+export function openInputOf(id: TaskId, row: OpenInputRow): TaskInput | undefined {
   const question = questionOf(row);
-  return question && { taskId: id, ...question, answerAt: `/api/agents/tasks/${id}/input` };
+  const workflow = stepOf(row);
+  return (
+    question && {
+      taskId: id,
+      ...question,
+      answerAt: `/api/agents/tasks/${id}/input`,
+      ...(workflow ? { workflow } : {}),
+    }
+  );
+}
+
+function stepOf({ workflow_id, root_id, step_key: step, round }: OpenInputRow): TaskInput['workflow'] {
+  if (workflow_id === null || root_id === null || step === null) return undefined;
+  return { id: fromUuid('workflow', workflow_id), rootId: fromUuid('workflow', root_id), step, round: round ?? 0 };
 }
 
 function questionOf(row: Pick<TaskRow, 'inputs' | 'run_at'>): TaskView['question'] {

@@ -6,7 +6,7 @@ import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Db, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskSettlement } from '../contracts/task.ts';
 import { sql, uuidOf } from './sql.ts';
-import { openInputOf, type TaskRow, usageWith } from './task-rows.ts';
+import { type OpenInputRow, openInputOf, usageWith } from './task-rows.ts';
 
 // The guard of the settling statement: see there. The attempt is given back; `run_at` is when the question expires.
 const WAIT = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
@@ -91,6 +91,18 @@ export async function putAside(
   return { outcome: 'committed', state: 'waiting', events: [event] };
 }
 
+/** What nobody answered in time is closed, also while the task is not yet back in its queue. */
+const open = (
+  which: string,
+): string => `SELECT t.id, t.inputs, t.run_at, t.workflow_id, t.step_key, t.round, coalesce(w.root_id, w.id) AS root_id
+  FROM task t LEFT JOIN workflow w ON w.id = t.workflow_id
+  WHERE t.state = 'waiting' AND t.run_at > clock_timestamp() AND t.tenant = $1 ${which} ORDER BY t.id DESC LIMIT $2`;
+
+const OPEN = open('AND ($3::boolean IS NULL OR (t.workflow_id IS NOT NULL) = $3)');
+const OPEN_BELOW = `WITH RECURSIVE below AS (SELECT id FROM workflow WHERE id = $3
+  UNION ALL SELECT w.id FROM workflow w JOIN below b ON w.parent_id = b.id WHERE $4::text IS NULL)
+${open('AND t.workflow_id IN (SELECT id FROM below) AND ($4::text IS NULL OR t.step_key = $4)')}`;
+
 export function createTaskInputs(db: Db): Pick<TaskStore, 'answer' | 'openInputs'> {
   return {
     async answer(id, tenant, { question, value, by }) {
@@ -106,14 +118,13 @@ export function createTaskInputs(db: Db): Pick<TaskStore, 'answer' | 'openInputs
       return { queue, events: [{ stream: id, seq, type: 'task.answered', tenant: row.tenant, at, data }] };
     },
 
-    async openInputs(tenant, limit) {
-      const { rows } = await db.query<Pick<TaskRow, 'id' | 'inputs' | 'run_at'>>(
-        sql(
-          'task_open_inputs',
-          `SELECT id, inputs, run_at FROM task WHERE state = 'waiting' AND tenant = $1 ORDER BY id DESC LIMIT $2`,
-          tenant,
-          limit,
-        ),
+    async openInputs(tenant, { workflowId, ofSteps, step, limit }) {
+      const uuid = workflowId ? uuidOf('workflow', workflowId) : null;
+      if (workflowId && uuid === null) return [];
+      const { rows } = await db.query<OpenInputRow>(
+        uuid !== null
+          ? sql('task_open_inputs_below', OPEN_BELOW, tenant, limit, uuid, step ?? null)
+          : sql('task_open_inputs', OPEN, tenant, limit, ofSteps ?? null),
       );
       return rows.flatMap((row) => openInputOf(fromUuid('task', row.id), row) ?? []);
     },

@@ -59,6 +59,7 @@ function makeWorkflows(
     capabilities: resolver,
     bidders: createBidders({ workforce, home, agents, resolver }),
     slots: dispatcher,
+    answerTask: (id, answer, call) => tasks.answer(id, answer, call),
     waiting: (task, tenant) => tasks.waitingFor(task, tenant),
     stopRunning: (claims) => void dispatcher.onLost(claims.map(({ taskId }) => taskId)),
     observer: createRunObserver(tree.workflows, (id) =>

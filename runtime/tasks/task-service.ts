@@ -177,8 +177,12 @@ export class TaskService implements TasksApi {
     return this.get(id, call);
   }
 
-  async inputs(filter: { limit?: number } = {}, call: CallContext = LIBRARY): Promise<readonly TaskInput[]> {
-    return this.#parts.store.openInputs(call.tenant, Math.min(Math.max(1, filter.limit ?? LIST_LIMIT), LARGEST_LIST));
+  async inputs(
+    { limit = LIST_LIMIT, ofSteps }: { limit?: number; ofSteps?: boolean } = {},
+    call: CallContext = LIBRARY,
+  ): Promise<readonly TaskInput[]> {
+    const bounded = Math.min(Math.max(1, limit), LARGEST_LIST);
+    return this.#parts.store.openInputs(call.tenant, { limit: bounded, ...(ofSteps === undefined ? {} : { ofSteps }) });
   }
 
   async wait(

@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import type { CoordinationEvent, HumanRequest } from '../contracts/coordination.ts';
 import { RuntimeError, wireError } from '../contracts/errors.ts';
-import type { WorkflowId } from '../contracts/ids.ts';
+import type { TaskInput } from '../contracts/human-question.ts';
+import type { TaskId, WorkflowId } from '../contracts/ids.ts';
 import type { AskRow, WorkflowStore } from '../contracts/store.ts';
 import { invalidInput, parseInput } from '../contracts/validation.ts';
 import { type InputAnswer, type InputView, inputAnswerSchema } from '../contracts/workflow.ts';
@@ -35,29 +36,35 @@ export async function answerInput(
     const details = { workflowId, step };
     if (matching.length === 0)
       throw new RuntimeError('input_not_found', `no step "${step}" of this run asks a person`, { details });
-    throw new RuntimeError('input_closed', 'the question was answered, has expired or is no longer asked', { details });
+    throw inputClosed(workflowId, step);
   }
-  const value = answerOf(open.request, answer);
+  const { kind, schema } = open.request;
+  const value = answerValue({ kind, schema: schema ?? undefined }, answer);
   const outcome = await store.answer(
     { tenant, workflowId, step, round: open.round },
     { by, value, event: eventOf(open, value, atMs) },
   );
-  if (outcome !== 'answered')
-    throw new RuntimeError('input_closed', 'the question was answered, has expired or is no longer asked', {
-      details: { workflowId, step },
-    });
+  if (outcome !== 'answered') throw inputClosed(workflowId, step);
   return inputView({ ...open, state: 'answered', value, answeredBy: by, endedAt: new Date(atMs).toISOString() });
 }
 
-function answerOf(request: HumanRequest, answer: z.output<typeof inputAnswerSchema>): unknown {
-  if (request.kind === 'approval') {
+export const inputClosed = (workflowId: WorkflowId, step: string): RuntimeError =>
+  new RuntimeError('input_closed', 'the question was answered, has expired or is no longer asked', {
+    details: { workflowId, step },
+  });
+
+/** What an answer says to a question. Throws `invalid_input` where it does not fit. */
+export function answerValue(
+  { kind, schema }: { readonly kind: InputView['kind']; readonly schema?: HumanRequest['schema'] | undefined },
+  answer: z.output<typeof inputAnswerSchema>,
+): unknown {
+  if (kind === 'approval') {
     if (answer.approved === undefined) throw invalidInput('approved', 'an approval takes true or false');
     return { approved: answer.approved, ...(answer.comment === undefined ? {} : { comment: answer.comment }) };
   }
   if (answer.approved !== undefined) throw invalidInput('approved', 'a question takes a value, not an approval');
   const value = answer.value ?? null;
-  if (!request.schema) return value;
-  return parseInput(schemaOf(request.schema), value, 'value');
+  return schema ? parseInput(schemaOf(schema), value, 'value') : value;
 }
 
 /** Throws `workflow_invalid` for what is no JSON Schema. */
@@ -80,6 +87,20 @@ function eventOf({ step, round, request }: AskRow, value: unknown, atMs: number)
   return { type: 'step.failed', state: 'failed', error, ...base };
 }
 
+/** A question of the handler of a step's task; `question` is its number among those of the task. */
+export type InputOfTask = InputView & { readonly taskId: TaskId; readonly question: number };
+
+/** Nothing, if the task is no step. */
+export function inputOfTask({ workflow, taskId, ...asked }: TaskInput): InputOfTask[] {
+  if (!workflow) return [];
+  const { id, rootId, step, round } = workflow;
+  const answerAt = answerPath(id, step);
+  return [{ ...asked, workflowId: id, rootId, step, round, taskId, answeredBy: null, endedAt: null, answerAt }];
+}
+
+const answerPath = (workflowId: WorkflowId, step: string): string =>
+  `/api/agents/workflows/${workflowId}/inputs/${encodeURIComponent(step)}`;
+
 export function inputView(ask: AskRow): InputView {
   const { request, value, workflowId, step, ...rest } = ask;
   const { kind, prompt, schema, context } = request;
@@ -92,6 +113,6 @@ export function inputView(ask: AskRow): InputView {
     ...(schema ? { schema: { ...schema } } : {}),
     ...(context === undefined ? {} : { context }),
     ...(rest.state === 'answered' ? { value } : {}),
-    answerAt: `/api/agents/workflows/${workflowId}/inputs/${encodeURIComponent(step)}`,
+    answerAt: answerPath(workflowId, step),
   };
 }

@@ -4,6 +4,7 @@ import type { Queue } from '../contracts/agent.ts';
 import type { Bid, CallForBids, Candidate } from '../contracts/coordination.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed, TakenSlot } from '../contracts/ports.ts';
+import type { TasksApi } from '../contracts/runtime.ts';
 import type { TaskStore, WorkflowStore } from '../contracts/store.ts';
 import type { ClaimedTask, TaskView } from '../contracts/task.ts';
 import type { InFlight } from './run-memory.ts';
@@ -59,7 +60,9 @@ export interface RunObserver {
 
 export interface RunLoopParts {
   readonly store: WorkflowStore;
-  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel'>;
+  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel' | 'openInputs'>;
+  /** Answers what the handler of a task asks; rejects like `TasksApi.answer`. */
+  readonly answerTask: TasksApi['answer'];
   readonly node: NodeId;
   readonly capabilities: CapabilityPort;
   readonly bidders: BidderPort;

@@ -11,6 +11,7 @@ import {
   appendItemsSchema,
   type InputAnswer,
   type InputView,
+  inputAnswerSchema,
   isTerminalWorkflow,
   type WorkflowSignal,
   type WorkflowState,
@@ -18,7 +19,7 @@ import {
   workflowSignalSchema,
 } from '../contracts/workflow.ts';
 import { definitionOf, type Strategies } from './definition.ts';
-import { answerInput, inputView } from './human-inputs.ts';
+import { answerInput, answerValue, type InputOfTask, inputClosed, inputOfTask, inputView } from './human-inputs.ts';
 import type { RunLoopParts } from './ports.ts';
 import type { RunLoop } from './run-loop.ts';
 import type { RunReader } from './run-reader.ts';
@@ -99,21 +100,45 @@ export class RunControl {
   async inputs(filter: Parameters<WorkflowsApi['inputs']>[0], { tenant }: CallContext): Promise<readonly InputView[]> {
     const { workflowId, state, limit = LIST_LIMIT } = filter;
     if (workflowId !== undefined) await this.#reader.row(workflowId, { tenant });
-    const rows = await this.#parts.store.asks({
-      tenant,
+    const wanted = {
       limit: Math.max(1, Math.min(LARGEST_LIST, Math.floor(limit))),
       ...(workflowId === undefined ? {} : { workflowId: workflowId as WorkflowId }),
-      ...(state === undefined ? {} : { state }),
-    });
-    return rows.map(inputView);
+    };
+    const { store, tasks } = this.#parts;
+    const [ofSteps, ofTasks] = await Promise.all([
+      store.asks({ tenant, ...wanted, ...(state === undefined ? {} : { state }) }),
+      state === undefined || state === 'open' ? tasks.openInputs(tenant, { ofSteps: true, ...wanted }) : [],
+    ]);
+    return [...ofSteps.map(inputView), ...ofTasks.flatMap(inputOfTask)]
+      .sort((a, b) => Date.parse(b.askedAt) - Date.parse(a.askedAt))
+      .slice(0, wanted.limit);
   }
 
   async answer(id: string, step: string, answer: InputAnswer, call: CallContext): Promise<InputView> {
     const row = await this.#reader.row(id, call);
     const by = { tenant: row.tenant, by: call.subject ?? null, atMs: this.#parts.ambient.clock.nowMs() };
+    const asked = await this.#askedByTask(row, step);
+    if (asked) return this.#answerTask(asked, answer, call);
     const view = await answerInput(this.#parts.store, row.id, step, answer, by);
     this.#hint(row.id);
     return view;
+  }
+
+  /** The one question that the handler of the step's task has open. */
+  async #askedByTask({ id, tenant }: WorkflowRow, step: string): Promise<InputOfTask | undefined> {
+    const [asked] = await this.#parts.tasks.openInputs(tenant, { workflowId: id, step, limit: 1 });
+    return asked && inputOfTask(asked)[0];
+  }
+
+  async #answerTask(asked: InputOfTask, given: InputAnswer, call: CallContext): Promise<InputView> {
+    const answer = parseInput(inputAnswerSchema, given);
+    if (answer.round !== undefined && answer.round !== asked.round) throw inputClosed(asked.workflowId, asked.step);
+    const value = answerValue(asked, answer);
+    await this.#parts.answerTask(asked.taskId, { value, question: asked.question }, call);
+    const { question, ...view } = asked;
+    const { clock } = this.#parts.ambient;
+    const endedAt = new Date(clock.nowMs()).toISOString();
+    return { ...view, state: 'answered', value, answeredBy: call.subject ?? null, endedAt };
   }
 
   async #running(id: string, call: CallContext) {

@@ -48,8 +48,8 @@ describe.each(BACKENDS)('questions of tasks on $name', (backend) => {
       usage: { tokens: 2 },
       question: { question: 0, prompt: 'a?', schema: { type: 'number' } },
     });
-    expect(await store.tasks.openInputs(task.tenant, 10)).toMatchObject([{ taskId: task.id, prompt: 'a?' }]);
-    expect(await store.tasks.openInputs('others', 10)).toEqual([]);
+    expect(await store.tasks.openInputs(task.tenant, { limit: 10 })).toMatchObject([{ taskId: task.id, prompt: 'a?' }]);
+    expect(await store.tasks.openInputs('others', { limit: 10 })).toEqual([]);
 
     const give = (question: number, value: unknown, tenant = task.tenant) =>
       store.tasks.answer(task.id, tenant, { question, value, by: 'ann' });
@@ -98,7 +98,7 @@ describe.each(BACKENDS)('questions of tasks on $name', (backend) => {
     const claimed = await claim(task);
     await db.query(sql('test_fence', 'UPDATE task SET fence = fence + 1 WHERE queue = $1', task.queue));
     expect(await store.tasks.settle(settling(claimed, asks('a?')))).toEqual({ outcome: 'fenced' });
-    expect(await store.tasks.openInputs(task.tenant, 10)).toEqual([]);
+    expect(await store.tasks.openInputs(task.tenant, { limit: 10 })).toEqual([]);
     const other = await submitted();
     await store.tasks.settle(settling(await claim(other), asks('a?')));
     await store.tasks.cancel(other.id, other.tenant);

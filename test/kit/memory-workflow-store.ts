@@ -441,8 +441,9 @@ export class MemoryWorld {
     return state === 'running' && owner ? [{ taskId: entry.task.id, fence, node: owner }] : [];
   }
 
-  taskStore(): Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel'> {
+  taskStore(): Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel' | 'openInputs'> {
     return {
+      openInputs: async () => [],
       byWorkflow: async (id) => [...this.tasks.values()].filter(({ task }) => task.workflow?.id === id).map(taskViewOf),
       bySteps: async (id, steps) => {
         const wanted = new Set(steps);

@@ -69,6 +69,7 @@ export class StoreNode {
     this.service = new WorkflowService({
       store: store.workflows,
       tasks: store.tasks,
+      answerTask: () => Promise.reject(new Error('tasks here ask nothing')),
       node: store.node,
       strategies: [sequential, parallel] as unknown as CoordinationStrategy[],
       capabilities: {

@@ -140,6 +140,7 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
     service: new WorkflowService({
       store: guarded<WorkflowStore>(world.store(id)),
       tasks: guarded(world.taskStore()),
+      answerTask: () => Promise.reject(new RuntimeError('input_not_found', 'tasks here ask nothing')),
       node: id,
       strategies: options.strategies ?? STRATEGIES,
       capabilities: {

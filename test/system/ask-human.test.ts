@@ -1,7 +1,7 @@
 // Handlers that ask people, over real threads and a real store: the slot is free meanwhile, and the answer runs the handler again.
 
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Troupe } from '../../runtime/index.ts';
 import { eventually, testTroupe } from '../kit/troupe.ts';
 
@@ -99,6 +99,60 @@ test('two answers at once: one of them counts', async () => {
   const answers = await Promise.allSettled([1, 2].map((value) => troupe.tasks.answer(handle.id, { value })));
   expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   expect([[1], [2]]).toContainEqual(((await handle.result()) as { answers: unknown }).answers);
+});
+
+describe('a question of a step of a run', () => {
+  const ask = { id: 'ask', capability: 'inquirer.do', input: {} };
+  const opened = (id: string) =>
+    eventually(async () => {
+      const open = await troupe.workflows.inputs({ workflowId: id });
+      return open.length > 0 && open;
+    });
+
+  test('is listed under its run and every run above it, and under nobody else', async () => {
+    const above = await troupe.workflows.run({ tasks: [{ id: 'inner', workflow: { tasks: [ask] } }] });
+    const [asked] = await opened(above.id);
+    const path = `/api/agents/workflows/${asked?.workflowId}/inputs/ask`;
+    expect(asked).toMatchObject({
+      rootId: above.id,
+      step: 'ask',
+      round: 0,
+      kind: 'input',
+      state: 'open',
+      answerAt: path,
+    });
+    expect(asked?.workflowId).not.toBe(above.id);
+    expect(await troupe.workflows.inputs({ workflowId: asked?.workflowId ?? '', state: 'open' })).toEqual([asked]);
+    expect(await troupe.workflows.inputs({ workflowId: above.id, state: 'answered' })).toEqual([]);
+    expect(await troupe.workflows.inputs({})).toEqual([asked]);
+
+    const alone = await start({});
+    await waiting(alone.id);
+    expect(await troupe.workflows.inputs({})).toEqual([asked]);
+    expect(await troupe.tasks.inputs({ ofSteps: false })).toMatchObject([{ taskId: alone.id }]);
+    expect(await troupe.tasks.inputs()).toHaveLength(2);
+    await alone.answer(1);
+
+    // The step of the run above is a run, and asks nothing itself.
+    await expect(above.answer('inner', { value: 1 })).rejects.toMatchObject({ code: 'input_not_found' });
+    await troupe.workflows.answer(asked?.workflowId ?? '', 'ask', { value: 5 });
+    expect((await above.result()).output).toMatchObject({ inner: { ask: { answers: [5] } } });
+    expect(await troupe.workflows.inputs({ workflowId: above.id })).toEqual([]);
+  });
+
+  test('is answered at its step: once, with what fits', async () => {
+    const run = await troupe.workflows.run({ tasks: [ask] });
+    await opened(run.id);
+    await expect(run.answer('ask', { value: 'many' })).rejects.toMatchObject({ code: 'invalid_input' });
+    await expect(run.answer('ask', { approved: true })).rejects.toMatchObject({ code: 'invalid_input' });
+    await expect(run.answer('ask', { value: 1, round: 3 })).rejects.toMatchObject({ code: 'input_closed' });
+    const given = await Promise.allSettled([run.answer('ask', { value: 1 }), run.answer('ask', { value: 2 })]);
+    const [taken] = given.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    expect(given.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(taken).toMatchObject({ workflowId: run.id, step: 'ask', state: 'answered' });
+    expect((await run.result()).output).toMatchObject({ ask: { answers: [taken?.value] } });
+    await expect(run.answer('ask', { value: 3 })).rejects.toMatchObject({ code: 'input_not_found' });
+  });
 });
 
 test('a step of a workflow waits, and the run goes on with the answer', async () => {

@@ -66,3 +66,16 @@ export const judge = defineAgent({
     }),
   },
 });
+
+/** Its handler asks a person. */
+export const inquirer = defineAgent({
+  type: 'inquirer',
+  capabilities: {
+    'inquirer.ask': capability({
+      version: 1,
+      input: z.object({ prompt: z.string() }),
+      output: z.unknown(),
+      handle: ({ prompt }, ctx) => ctx.askHuman({ prompt, schema: { type: 'number' } }),
+    }),
+  },
+});
