@@ -87,6 +87,7 @@ export interface Acknowledgement {
 /** A message whose handler failed: tried again after `delayMs`, or given up. */
 export interface FailedMessage {
   readonly to: AgentId;
+  readonly id: MessageId;
   readonly epoch: number;
   readonly seq: number;
   readonly error: WireError;
@@ -115,9 +116,7 @@ export interface MessageStore {
    * `fenced`: the receiver belongs to another node or epoch by now, and nothing was done. Saying it again is harmless.
    * Messages to agents that are not there become dead letters. One acknowledgement of a receiver at a time.
    */
-  acknowledge(
-    done: Acknowledgement,
-  ): Promise<
+  acknowledge(done: Acknowledgement): Promise<
     | {
         readonly outcome: 'committed';
         readonly accepted: readonly { readonly to: AgentId; readonly owner: NodeId | null }[];

@@ -27,6 +27,8 @@ export interface Pulse {
   readonly freeAgents: boolean;
   /** Differs from the pulse before when another node has changed an agent of this one: {@link AgentStore.changedSince}. */
   readonly foreignChanges: number;
+  /** Durable messages wait somewhere, for whomever: {@link MessageStore.waiting}. */
+  readonly letters: boolean;
   /** A node's lease has expired, or a lost node still owns something: {@link LeaseStore.sweep}. */
   readonly sweep: boolean;
 }

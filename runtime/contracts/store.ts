@@ -5,6 +5,7 @@
 import type { NodeId } from './ids.ts';
 import type { AgentStore, AgentTimerStore } from './store-agents.ts';
 import type { DeadLetterStore, EventStore } from './store-letters.ts';
+import type { MessageStore } from './store-messages.ts';
 import type { LeaseStore } from './store-nodes.ts';
 import type { Pulse } from './store-pulse.ts';
 import type { TaskStore } from './store-tasks.ts';
@@ -14,6 +15,17 @@ export type { InboxEvent } from './coordination.ts';
 export type { AgentFilter, AgentRow, AgentStore, AgentTimer, AgentTimerStore, NewAgentRow } from './store-agents.ts';
 export type { Db, Rows, Statement } from './store-db.ts';
 export type { DeadLetterRow, DeadLetterStore, EventStore } from './store-letters.ts';
+export type {
+  AcceptOutcome,
+  Acknowledgement,
+  DurableReply,
+  FailedMessage,
+  InboxMessage,
+  InboxRead,
+  MessageStore,
+  NewDurableMessage,
+  ReplyState,
+} from './store-messages.ts';
 export type { LeaseStore, NodeRow } from './store-nodes.ts';
 export type { Committed, Page } from './store-page.ts';
 export type { Pulse } from './store-pulse.ts';
@@ -39,6 +51,7 @@ export interface Store {
   readonly events: EventStore;
   readonly leases: LeaseStore;
   readonly deadLetters: DeadLetterStore;
+  readonly messages: MessageStore;
   readonly agentTimers: AgentTimerStore;
   /**
    * One cheap statement for all that would otherwise be asked one by one at every poll. A hint, no more: what it names may be gone, and

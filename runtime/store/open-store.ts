@@ -11,6 +11,7 @@ import { createDeadLetterStore } from './dead-letters.ts';
 import { createEventStore, EVENT_KINDS } from './events.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createLeaseStore } from './leases.ts';
+import { createMessageStore } from './messages.ts';
 import { migrate } from './migrate.ts';
 import { openPg } from './pg.ts';
 import { createPulse } from './pulse.ts';
@@ -24,6 +25,9 @@ const FLUSH_ORDER = [
   'settle',
   'agent.create',
   'agent.snapshot',
+  'message.ack',
+  'message.fail',
+  'message.accept',
   'workflow.create',
   'workflow.start',
   'workflow.post',
@@ -82,6 +86,7 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alo
     events: createEventStore(db, commit, node),
     leases: createLeaseStore(db, node, ambient.log),
     deadLetters: createDeadLetterStore(db, commit, ambient),
+    messages: createMessageStore(db, commit, node),
     agentTimers: createAgentTimerStore(db, node),
     pulse: createPulse(db, node, { alone, clock: ambient.clock }),
     ...createRetention(db),

@@ -25,6 +25,7 @@ interface Answer {
   readonly freeRuns?: true;
   readonly freeAgents?: true;
   readonly foreignChanges?: number;
+  readonly letters?: true;
   readonly sweep?: true;
 }
 
@@ -69,6 +70,7 @@ export function createPulse(
       freeRuns: answer.freeRuns ?? false,
       freeAgents: answer.freeAgents ?? false,
       foreignChanges: answer.foreignChanges ?? 0,
+      letters: answer.letters ?? false,
       sweep: answer.sweep ?? false,
     };
   };

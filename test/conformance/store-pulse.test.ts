@@ -17,6 +17,7 @@ const NOTHING: Pulse = {
   freeRuns: false,
   freeAgents: false,
   foreignChanges: 0,
+  letters: false,
   sweep: false,
 };
 

@@ -14,6 +14,7 @@ const NOTHING: Pulse = {
   freeRuns: false,
   freeAgents: false,
   foreignChanges: 0,
+  letters: false,
   sweep: false,
 };
 

@@ -135,6 +135,39 @@ CREATE TABLE agent_timer (
 );
 CREATE INDEX agent_timer_due ON agent_timer (due_at);
 
+-- Durable mail until it is handled. The order within a lane is that of seq; the row goes in the commit that keeps what its handler did.
+CREATE TABLE inbox (
+  receiver uuid NOT NULL,
+  seq bigint GENERATED ALWAYS AS IDENTITY,
+  id uuid NOT NULL,
+  tenant text NOT NULL,
+  sender text,
+  lane text NOT NULL,
+  type text NOT NULL,
+  body jsonb,
+  protocol text,
+  traceparent text,
+  correlation text,
+  accepted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- Handlers that failed, and at most how many may; deaths of its node or thread under suspicion.
+  attempts int NOT NULL DEFAULT 0,
+  max_attempts int NOT NULL,
+  crashes int NOT NULL DEFAULT 0,
+  due_at timestamptz,
+  PRIMARY KEY (receiver, seq)
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000);
+-- Replies to durable requests: the same correlation is answered the same.
+CREATE TABLE message_reply (
+  tenant text NOT NULL,
+  correlation text NOT NULL,
+  message_id uuid NOT NULL,
+  state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'replied', 'failed')),
+  reply jsonb,
+  kept_until timestamptz NOT NULL,
+  PRIMARY KEY (tenant, correlation)
+) WITH (fillfactor = 70);
+CREATE INDEX message_reply_age ON message_reply (kept_until);
+
 CREATE TABLE workflow (
   id uuid PRIMARY KEY,
   tenant text NOT NULL,
@@ -346,6 +379,7 @@ BEGIN
     EXISTS (SELECT 1 FROM workflow WHERE owner_node IS NULL AND status IN ('running', 'paused')) AS free_runs,
     (SELECT def_hash FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' LIMIT 1) IS NOT NULL AS free_agents,
     (SELECT sum(version) FROM agent WHERE owner_node = me AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node) AS changes,
+    (SELECT receiver FROM inbox ORDER BY receiver, seq LIMIT 1) IS NOT NULL AS letters,
     -- Nodes to be marked, and marked ones that still own something.
     EXISTS (SELECT 1 FROM node d WHERE CASE WHEN swept_at IS NULL
       THEN greatest(lease_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond') <= now_at
@@ -385,5 +419,6 @@ BEGIN
     'freeRuns', nullif(p.free_runs, false),
     'freeAgents', nullif(p.free_agents, false),
     'foreignChanges', p.changes,
+    'letters', nullif(p.letters, false),
     'sweep', nullif(p.sweep, false)));
 END $$;
