@@ -72,6 +72,7 @@ export class AgentService implements AgentsApi {
       config: wanted.config ?? {},
       capabilities: wanted.capabilities ?? null,
       isolation: wanted.isolation ?? entry.isolation,
+      ...(wanted.labels ? { labels: wanted.labels } : {}),
       ...(call.idempotencyKey ? { idempotency: { key: call.idempotencyKey, bodyHash: hash(wanted) } } : {}),
     });
     switch (outcome.outcome) {
@@ -131,6 +132,7 @@ export class AgentService implements AgentsApi {
       {
         ...(wanted.config === undefined ? {} : { config: wanted.config }),
         ...(wanted.capabilities === undefined ? {} : { capabilities: wanted.capabilities }),
+        ...(wanted.labels === undefined ? {} : { labels: wanted.labels }),
         ...(wanted.paused === undefined ? {} : { desired: wanted.paused ? ('paused' as const) : ('running' as const) }),
       },
       options.ifVersion,

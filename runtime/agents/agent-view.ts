@@ -35,6 +35,7 @@ export function viewOf(row: AgentRow, entry: ManifestEntry | undefined, live: Li
     state: supervised?.state ?? row.state,
     capabilities: offeredBy(entry, row.capabilities).map(({ name, version }) => ({ name, version })),
     config: row.config,
+    ...(row.labels && Object.keys(row.labels).length > 0 ? { labels: row.labels } : {}),
     isolation: row.isolation,
     node: row.owner,
     thread: supervised?.thread ?? null,

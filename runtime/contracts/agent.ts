@@ -108,6 +108,18 @@ export const agentMetricsSchema = z
   .meta({ id: 'AgentMetrics' });
 export type AgentMetrics = z.infer<typeof agentMetricsSchema>;
 
+/** Names with values that a multicast can select by, like `{ team: 'red' }`. */
+export const labelsSchema = z
+  .record(
+    z
+      .string()
+      .max(63)
+      .regex(/^[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?$/, 'expected letters, digits, and . _ - between them'),
+    z.string().max(200),
+  )
+  .refine((labels) => Object.keys(labels).length <= 64, 'at most 64 labels');
+export type Labels = z.infer<typeof labelsSchema>;
+
 /** An agent as the API shows it. */
 export const agentViewSchema = z
   .object({
@@ -117,6 +129,7 @@ export const agentViewSchema = z
     state: agentStateSchema,
     capabilities: z.array(z.object({ name: z.string(), version: z.number().int() })),
     config: z.record(z.string(), z.unknown()),
+    labels: labelsSchema.optional(),
     isolation: isolationSchema,
     /** The node that owns it, or null while none does. */
     node: z.string().nullable(),
@@ -139,6 +152,7 @@ export const createAgentSchema = z
     /** Names of the type's capabilities to offer; default all of them. */
     capabilities: z.array(capabilityNameSchema).min(1).max(100).optional(),
     config: z.record(z.string(), z.unknown()).optional(),
+    labels: labelsSchema.optional(),
     isolation: isolationSchema.optional(),
   })
   .meta({ id: 'CreateAgent' });
@@ -149,8 +163,11 @@ export const updateAgentSchema = z
   .strictObject({
     config: z.record(z.string(), z.unknown()).optional(),
     capabilities: z.array(capabilityNameSchema).max(100).optional(),
+    labels: labelsSchema.optional(),
     paused: z.boolean().optional(),
   })
-  .refine((value) => Object.keys(value).length > 0, { message: 'name at least one of config, capabilities, paused' })
+  .refine((value) => Object.keys(value).length > 0, {
+    message: 'name at least one of config, capabilities, labels, paused',
+  })
   .meta({ id: 'UpdateAgent' });
 export type UpdateAgent = z.infer<typeof updateAgentSchema>;

@@ -13,6 +13,8 @@ export interface AgentRow {
   readonly config: Record<string, unknown>;
   readonly capabilities: readonly string[] | null;
   readonly isolation: Isolation;
+  /** Names with values that multicast selects by. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** What its owner works towards. */
   readonly desired: 'running' | 'paused' | 'terminated';
   /** Last known; the owner's memory is fresher. */
@@ -34,6 +36,7 @@ export interface NewAgentRow {
   readonly config: Record<string, unknown>;
   readonly capabilities: readonly string[] | null;
   readonly isolation: Isolation;
+  readonly labels?: Readonly<Record<string, string>>;
   readonly idempotency?: { readonly key: string; readonly bodyHash: string };
 }
 
@@ -63,6 +66,7 @@ export interface AgentStore {
     change: {
       readonly config?: Record<string, unknown>;
       readonly capabilities?: readonly string[];
+      readonly labels?: Readonly<Record<string, string>>;
       readonly desired?: 'running' | 'paused' | 'terminated';
       readonly state?: AgentState;
       readonly reason?: string;

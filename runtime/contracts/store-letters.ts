@@ -26,4 +26,7 @@ export interface DeadLetterStore {
     readonly limit: number;
     readonly cursor?: string;
   }): Promise<Page<DeadLetterRow>>;
+  get(id: string, tenant: string): Promise<DeadLetterRow | null>;
+  /** Counts one more replay, unless there were `most` already: then, or when there is no such letter, null. */
+  takeReplay(id: string, tenant: string, most: number): Promise<DeadLetterRow | null>;
 }

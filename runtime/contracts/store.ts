@@ -4,6 +4,7 @@
 
 import type { NodeId } from './ids.ts';
 import type { AgentStore, AgentTimerStore } from './store-agents.ts';
+import type { ChannelStore } from './store-channels.ts';
 import type { DeadLetterStore, EventStore } from './store-letters.ts';
 import type { MessageStore } from './store-messages.ts';
 import type { LeaseStore } from './store-nodes.ts';
@@ -13,6 +14,7 @@ import type { WorkflowStore } from './store-workflows.ts';
 
 export type { InboxEvent } from './coordination.ts';
 export type { AgentFilter, AgentRow, AgentStore, AgentTimer, AgentTimerStore, NewAgentRow } from './store-agents.ts';
+export type { ChannelRow, ChannelStore, NewMember } from './store-channels.ts';
 export type { Db, Rows, Statement } from './store-db.ts';
 export type { DeadLetterRow, DeadLetterStore, EventStore } from './store-letters.ts';
 export type {
@@ -52,6 +54,7 @@ export interface Store {
   readonly leases: LeaseStore;
   readonly deadLetters: DeadLetterStore;
   readonly messages: MessageStore;
+  readonly channels: ChannelStore;
   readonly agentTimers: AgentTimerStore;
   /**
    * One cheap statement for all that would otherwise be asked one by one at every poll. A hint, no more: what it names may be gone, and

@@ -9,7 +9,7 @@ import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, few, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
 
 const COLUMNS = `id, tenant, type, def_hash, name, config, capabilities, isolation, desired, state, reason, owner_node, epoch, version,
-  snapshot, created_at`;
+  labels, snapshot, created_at`;
 
 interface DbAgent {
   readonly id: string;
@@ -26,6 +26,7 @@ interface DbAgent {
   readonly owner_node: string | null;
   readonly epoch: number;
   readonly version: number;
+  readonly labels: Readonly<Record<string, string>> | null;
   readonly snapshot: unknown;
   readonly created_at: string;
 }
@@ -40,6 +41,7 @@ function agentOf(row: DbAgent): AgentRow {
     config: row.config,
     capabilities: row.capabilities,
     isolation: row.isolation,
+    ...(row.labels ? { labels: row.labels } : {}),
     desired: row.desired,
     state: row.state,
     reason: row.reason,
@@ -61,12 +63,12 @@ export const FORESEEN_STATE: AgentState = 'idle';
 const CREATE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, tenant text, type text, def_hash text,
-  name text, config jsonb, capabilities jsonb, isolation text, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
+  name text, config jsonb, capabilities jsonb, isolation text, labels jsonb, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT DISTINCT ON (tenant, idem_key) tenant, 'agent', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
   ON CONFLICT DO NOTHING RETURNING target),
-ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, owner_node, changed_by, created_at, state)
-  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, $2, $2, at, '${FORESEEN_STATE}' FROM r
+ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, labels, owner_node, changed_by, created_at, state)
+  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, labels, $2, $2, at, '${FORESEEN_STATE}' FROM r
   WHERE idem_key IS NULL OR id IN (SELECT target FROM keyed)
   ON CONFLICT DO NOTHING RETURNING id, created_at)
 SELECT id, created_at FROM ins`;
@@ -95,6 +97,7 @@ function createKind(node: string): OpKind<CreateOp, CreatedRow, CreatedRow | nul
       config: agent.config,
       capabilities: agent.capabilities,
       isolation: agent.isolation,
+      labels: agent.labels,
       idem_key: agent.idempotency?.key,
       idem_hash: agent.idempotency?.bodyHash,
     }),
@@ -154,14 +157,19 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
       const uuid = uuidOf('agent', id);
       if (!uuid) return { outcome: 'not_found' };
       const type = change.desired === 'terminated' ? 'agent.terminated' : 'agent.updated';
-      const { capabilities, config, ...rest } = change;
-      const data = { ...rest, ...(config ? { config } : {}), ...(capabilities ? { capabilities } : {}) };
+      const { capabilities, config, labels, ...rest } = change;
+      const data = {
+        ...rest,
+        ...(config ? { config } : {}),
+        ...(capabilities ? { capabilities } : {}),
+        ...(labels ? { labels } : {}),
+      };
       const { rows } = await db.query<DbAgent & { event_seq: number; at: string }>(
         sql(
           'agent_update',
           `WITH up AS (UPDATE agent SET config = coalesce($4::jsonb, config), capabilities = coalesce($5::jsonb, capabilities),
                desired = coalesce($6, desired), state = coalesce($7, state), reason = coalesce($8, reason),
-               version = version + 1, event_seq = event_seq + 1, changed_by = $9,
+               labels = coalesce($12::jsonb, labels), version = version + 1, event_seq = event_seq + 1, changed_by = $9,
                ended_at = CASE WHEN coalesce($6, desired) = 'terminated' THEN coalesce(ended_at, clock_timestamp()) END
              WHERE id = $1 AND tenant = $2 AND ($3::bigint IS NULL OR version = $3)
              RETURNING ${COLUMNS}, event_seq, clock_timestamp() AS at),
@@ -179,6 +187,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
           node,
           type,
           JSON.stringify(data),
+          labels ? JSON.stringify(labels) : null,
         ),
       );
       const [row] = rows;
@@ -301,7 +310,7 @@ function created(
   owner: NonNullable<AgentRow['owner']>,
 ): { readonly outcome: 'created'; readonly agent: AgentRow } & Committed {
   // Named one by one: leaving one field out of a spread makes slow objects, and there may be thousands.
-  const { id, tenant, type, defHash, name, config, capabilities, isolation } = agent;
+  const { id, tenant, type, defHash, name, config, capabilities, isolation, labels } = agent;
   return {
     outcome: 'created',
     agent: {
@@ -313,6 +322,7 @@ function created(
       config,
       capabilities,
       isolation,
+      ...(labels ? { labels } : {}),
       desired: 'running',
       state: 'created',
       reason: null,

@@ -5,7 +5,7 @@ import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Ambient } from '../contracts/ports.ts';
 import type { Db, DeadLetterRow, DeadLetterStore } from '../contracts/store.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
-import { clampLimit, page, readCursor, sql } from './sql.ts';
+import { clampLimit, page, readCursor, sql, uuidOf } from './sql.ts';
 
 interface LetterOp {
   readonly id: string;
@@ -50,6 +50,8 @@ interface Row {
   readonly replays: number;
 }
 
+const COLUMNS = 'id, tenant, reason, receiver, sender, type, body, message_id, at_ms, replays';
+
 export function createDeadLetterStore(db: Db, commit: GroupCommit, { newId }: Ambient): DeadLetterStore {
   async function addOne(tenant: string, letter: DeadLetter): Promise<void> {
     const id = toUuid(newId('deadLetter'));
@@ -70,7 +72,7 @@ export function createDeadLetterStore(db: Db, commit: GroupCommit, { newId }: Am
       const { rows } = await db.query<Row>(
         sql(
           'dead_letter_list',
-          `SELECT id, tenant, reason, receiver, sender, type, body, message_id, at_ms, replays FROM dead_letter
+          `SELECT ${COLUMNS} FROM dead_letter
            WHERE tenant = $1 AND ($3::text IS NULL OR receiver = $3) AND ($4::text IS NULL OR reason = $4)
              AND ($5::uuid IS NULL OR id < $5)
            ORDER BY id DESC LIMIT $2`,
@@ -82,6 +84,28 @@ export function createDeadLetterStore(db: Db, commit: GroupCommit, { newId }: Am
         ),
       );
       return page(rows, limit, letterOf);
+    },
+    async get(id, tenant) {
+      const uuid = uuidOf('deadLetter', id);
+      if (!uuid) return null;
+      const { rows } = await db.query<Row>(
+        sql('dead_letter_get', `SELECT ${COLUMNS} FROM dead_letter WHERE tenant = $1 AND id = $2`, tenant, uuid),
+      );
+      return rows[0] ? letterOf(rows[0]) : null;
+    },
+    async takeReplay(id, tenant, most) {
+      const uuid = uuidOf('deadLetter', id);
+      if (!uuid) return null;
+      const { rows } = await db.query<Row>(
+        sql(
+          'dead_letter_replay',
+          `UPDATE dead_letter SET replays = replays + 1 WHERE tenant = $1 AND id = $2 AND replays < $3 RETURNING ${COLUMNS}`,
+          tenant,
+          uuid,
+          most,
+        ),
+      );
+      return rows[0] ? letterOf(rows[0]) : null;
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Ambient } from '../contracts/ports.ts';
 import type { OpenStoreOptions, Store } from '../contracts/store.ts';
 import { createAgentTimerStore } from './agent-timers.ts';
 import { createAgentStore } from './agents.ts';
+import { createChannelStore } from './channels.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDeadLetterStore } from './dead-letters.ts';
 import { createEventStore, EVENT_KINDS } from './events.ts';
@@ -87,6 +88,7 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alo
     leases: createLeaseStore(db, node, ambient.log),
     deadLetters: createDeadLetterStore(db, commit, ambient),
     messages: createMessageStore(db, commit, node),
+    channels: createChannelStore(db),
     agentTimers: createAgentTimerStore(db, node),
     pulse: createPulse(db, node, { alone, clock: ambient.clock }),
     ...createRetention(db),

@@ -115,6 +115,8 @@ CREATE TABLE agent (
   event_seq int NOT NULL DEFAULT 1,
   created_at timestamptz NOT NULL,
   ended_at timestamptz,
+  -- Names with values, for multicast.
+  labels jsonb,
   snapshot jsonb
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX agent_name ON agent (tenant, name) WHERE desired <> 'terminated';
@@ -276,6 +278,42 @@ CREATE TABLE event (
   data jsonb NOT NULL,
   PRIMARY KEY (stream, seq, at)
 ) PARTITION BY RANGE (at);
+
+-- Sets of agents: channels, groups, and per tenant one set `topics` of all subscriptions. The view number grows with every change of members.
+CREATE TABLE channel (
+  id uuid PRIMARY KEY,
+  tenant text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('channel', 'group', 'topics')),
+  name text NOT NULL,
+  view bigint NOT NULL DEFAULT 1,
+  filter jsonb,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX channel_name ON channel (tenant, (kind = 'topics'), name);
+-- A subscription has a pattern of topics, a type of messages, or both; a member of a channel or group has neither.
+CREATE TABLE channel_member (
+  channel_id uuid NOT NULL REFERENCES channel (id) ON DELETE CASCADE,
+  agent_id uuid NOT NULL,
+  topic text NOT NULL DEFAULT '',
+  type text NOT NULL DEFAULT '',
+  condition jsonb,
+  joined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (channel_id, agent_id, topic, type)
+);
+CREATE INDEX channel_member_agent ON channel_member (agent_id);
+
+-- An agent that is removed leaves everything it was in, in the commit that removes it.
+CREATE FUNCTION troupe_leave_channels() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM channel_member WHERE agent_id = NEW.id) THEN
+    PERFORM 1 FROM channel WHERE id IN (SELECT channel_id FROM channel_member WHERE agent_id = NEW.id) ORDER BY id FOR UPDATE;
+    WITH gone AS (DELETE FROM channel_member WHERE agent_id = NEW.id RETURNING channel_id)
+    UPDATE channel SET view = view + 1 WHERE id IN (SELECT channel_id FROM gone);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER agent_leaves_channels AFTER UPDATE OF desired ON agent FOR EACH ROW
+  WHEN (NEW.desired = 'terminated' AND OLD.desired <> 'terminated') EXECUTE FUNCTION troupe_leave_channels();
 
 CREATE TABLE dead_letter (
   id uuid NOT NULL,
