@@ -4,6 +4,7 @@
 
 import type { NodeId } from './ids.ts';
 import type { AgentStore, AgentTimerStore } from './store-agents.ts';
+import type { ClusterStore } from './store-cluster.ts';
 import type { ChannelStore } from './store-channels.ts';
 import type { DeadLetterStore, EventStore } from './store-letters.ts';
 import type { MessageStore } from './store-messages.ts';
@@ -14,6 +15,7 @@ import type { WorkflowStore } from './store-workflows.ts';
 
 export type { InboxEvent } from './coordination.ts';
 export type { AgentFilter, AgentRow, AgentStore, AgentTimer, AgentTimerStore, NewAgentRow } from './store-agents.ts';
+export type { AgentPlace, ClusterStore, NodeMemberRow } from './store-cluster.ts';
 export type { ChannelRow, ChannelStore, NewMember } from './store-channels.ts';
 export type { Db, Rows, Statement } from './store-db.ts';
 export type { DeadLetterRow, DeadLetterStore, EventStore } from './store-letters.ts';
@@ -63,6 +65,7 @@ export interface Store {
   pulse(): Promise<Pulse>;
   /** Round trip to the database; rejects with `store_unavailable`. */
   ping(): Promise<void>;
+  readonly cluster: ClusterStore;
   /** Bytes and rows (estimates) per table. */
   sizes(): Promise<readonly { readonly table: string; readonly rows: number; readonly bytes: number }[]>;
   /** Drops partitions and rows older than the policy; makes the coming partitions. */

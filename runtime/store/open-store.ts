@@ -6,6 +6,7 @@ import type { Ambient } from '../contracts/ports.ts';
 import type { OpenStoreOptions, Store } from '../contracts/store.ts';
 import { createAgentTimerStore } from './agent-timers.ts';
 import { createAgentStore } from './agents.ts';
+import { createClusterStore } from './cluster.ts';
 import { createChannelStore } from './channels.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDeadLetterStore } from './dead-letters.ts';
@@ -85,7 +86,8 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alo
     agents: createAgentStore(db, commit, node),
     workflows: createWorkflowStore(db, commit, node),
     events: createEventStore(db, commit, node),
-    leases: createLeaseStore(db, node, ambient.log),
+    leases: createLeaseStore(db, node, ambient.log, clock),
+    cluster: createClusterStore(db),
     deadLetters: createDeadLetterStore(db, commit, ambient),
     messages: createMessageStore(db, commit, node),
     channels: createChannelStore(db),

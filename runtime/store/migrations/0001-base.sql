@@ -15,6 +15,12 @@ CREATE TABLE node (
   swept_at timestamptz
 ) WITH (fillfactor = 50);
 
+-- One row: the secret that the nodes of this database sign their frames with.
+CREATE TABLE cluster_key (
+  only boolean PRIMARY KEY DEFAULT true CHECK (only),
+  secret text NOT NULL
+);
+
 CREATE TABLE task (
   id uuid PRIMARY KEY,
   tenant text NOT NULL,
