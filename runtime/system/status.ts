@@ -34,13 +34,13 @@ export class NodeStatus {
   readonly #parts: StatusParts;
   readonly #startedAtMs: number;
   #databaseUp = true;
-  #progress: { readonly committed: number; readonly atMs: number };
-  #backlog = { waits: false, lookedAtMs: Number.NEGATIVE_INFINITY };
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** The backlog while nothing of it moves: when it was seen first and last, and what had been committed by then. */
+  #backlog: { readonly sinceMs: number; readonly seenMs: number; readonly committed: number } | undefined;
 
   constructor(parts: StatusParts) {
     this.#parts = parts;
     this.#startedAtMs = parts.ambient.clock.monotonicMs();
-    this.#progress = { committed: 0, atMs: this.#startedAtMs };
     parts.store.onHealth((up) => {
       this.#databaseUp = up;
     });
@@ -79,22 +79,22 @@ export class NodeStatus {
     return { ready: reasons.length === 0, reasons };
   }
 
-  /** Tasks wait, slots are free, and nothing was committed for a while: alive, but not working. */
+  /** Tasks wait, slots are free, and nothing was committed for a while: alive, but not working. Two looks must have seen it. */
   #stalled(): boolean {
-    const { ambient, committed } = this.#parts;
-    const nowMs = ambient.clock.monotonicMs();
-    this.#look(nowMs);
-    const done = committed();
-    if (done !== this.#progress.committed || !this.#backlog.waits) this.#progress = { committed: done, atMs: nowMs };
-    return nowMs - this.#progress.atMs > STALLED_MS;
+    this.#look();
+    const { sinceMs, seenMs, committed } = this.#backlog ?? { sinceMs: 0, seenMs: 0, committed: 0 };
+    return seenMs - sinceMs >= STALLED_MS && committed === this.#parts.committed();
   }
 
-  #look(nowMs: number): void {
-    if (nowMs - this.#backlog.lookedAtMs < LOOK_EVERY_MS) return;
-    this.#backlog.lookedAtMs = nowMs;
-    this.#parts.startable().then(
+  #look(): void {
+    const { ambient, startable, committed } = this.#parts;
+    const nowMs = ambient.clock.monotonicMs();
+    if (nowMs - this.#lookedAtMs < LOOK_EVERY_MS) return;
+    this.#lookedAtMs = nowMs;
+    startable().then(
       (waits) => {
-        this.#backlog.waits = waits;
+        const same = this.#backlog?.committed === committed() ? this.#backlog : undefined;
+        this.#backlog = waits ? { sinceMs: same?.sinceMs ?? nowMs, seenMs: nowMs, committed: committed() } : undefined;
       },
       () => undefined,
     );

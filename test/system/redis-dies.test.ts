@@ -123,12 +123,15 @@ async function expectCleanBooks(): Promise<void> {
 }
 
 describe('two nodes whose Redis goes away under load', () => {
-  test('go on by their polls, are ready all the time, and hear each other again', { timeout: LIMIT_MS }, async () => {
+  test('go on by their polls, are ready all the time, and hear each other again', { timeout: LIMIT_MS }, async ({
+    onTestFailed,
+  }) => {
+    onTestFailed(() => console.log(nodes.map((node) => node.output().slice(-5_000)).join('\n----\n')));
     await until(bothSee('up'), 'Redis to be up');
     for (let at = 0; at < outages; at++) {
       await redis.kill9();
       await until(bothSee('down'), 'both nodes to miss Redis');
-      expect((await probe(first(), '/readyz')).status).toBe(200);
+      expect(await probe(first(), '/readyz')).toMatchObject({ status: 200 });
       await underLoad();
       await acrossMs();
       // Without persistence: it comes back empty.
@@ -139,7 +142,7 @@ describe('two nodes whose Redis goes away under load', () => {
       redis.freeze();
       const frozen = sleep(FROZEN_MS);
       await underLoad();
-      expect((await probe(second(), '/readyz')).status).toBe(200);
+      expect(await probe(second(), '/readyz')).toMatchObject({ status: 200 });
       await frozen;
       redis.thaw();
       await until(hintsCross, 'hints to cross over');
