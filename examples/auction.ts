@@ -1,8 +1,10 @@
 // Auction: three data sets are to be surveyed. One agent is cheap by the row, one has a flat price, one knows a single file well: who is
 // the cheapest depends on the task, and only the agents know. Data: the three files in data/.
 
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Troupe } from 'troupe';
+import { DATA } from './data.ts';
 
 const SURVEYS = [
   { id: 'weather', file: 'seattle-weather.csv', column: 'temp_max' },
@@ -33,19 +35,26 @@ export async function run(troupe: Troupe): Promise<readonly Award[]> {
     tasks: SURVEYS.map(({ id, file, column }) => ({
       id,
       capability: 'data.survey',
-      input: { file: fileURLToPath(new URL(`../data/${file}`, import.meta.url)), column },
+      input: { file: join(DATA, file), column },
     })),
     options: { replyByMs: 5_000 },
   });
   return ((await auction.result()).output as { awards: readonly Award[] }).awards;
 }
 
+export const show = (awards: readonly Award[]): string =>
+  awards
+    .map(({ task, price, secondPrice, bids, result }) => {
+      const winner = bids.find(({ outcome }) => outcome === 'won');
+      const { rows, least, most, mean } = result;
+      const asked = bids.map(({ name, score }) => `${name} ${score ?? '-'}`).join(', ');
+      return `${task}: ${winner?.name} for ${price}, the second price is ${secondPrice} (${asked}); ${rows} rows from ${least} to ${most}, mean ${mean}`;
+    })
+    .join('\n');
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   const agents = fileURLToPath(new URL('agents', import.meta.url));
   await using troupe = await createTroupe({ agentRoots: [agents], dataDir: 'memory://' });
-  for (const { task, price, secondPrice, bids, result } of await run(troupe)) {
-    const winner = bids.find(({ outcome }) => outcome === 'won');
-    console.log(`${task}: ${winner?.name} for ${price} (second ${secondPrice}):`, result);
-  }
+  console.log(show(await run(troupe)));
 }

@@ -1,8 +1,10 @@
 // Consensus: five agents estimate by five methods how fast the globe warms; the median decides, and what lies farthest off is left out.
 // Data: data/global-temperature.csv (GISTEMP, 1880 to 2023).
 
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Troupe } from 'troupe';
+import { DATA } from './data.ts';
 
 const METHODS = ['leastSquares', 'medianOfSlopes', 'halves', 'firstAndLast', 'lastTen'] as const;
 
@@ -25,7 +27,7 @@ export async function run(troupe: Troupe): Promise<Consensus> {
     task: {
       capability: 'trend.estimate',
       input: {
-        file: fileURLToPath(new URL('../data/global-temperature.csv', import.meta.url)),
+        file: join(DATA, 'global-temperature.csv'),
         x: 'year',
         y: 'temp',
         per: 10,
@@ -37,11 +39,16 @@ export async function run(troupe: Troupe): Promise<Consensus> {
   return (await vote.result()).output as Consensus;
 }
 
+export function show({ decision, agreement, votes, dissent }: Consensus): string {
+  const ballots = votes.map(({ ballot, answer }) => `${ballot.toFixed(3)}  ${answer.method}`);
+  const without = dissent.map(({ ballot }) => ballot).join(', ');
+  const decided = `${decision.toFixed(3)}  degrees per decade, without ${without} (${Math.round(100 * agreement)} % of the voters agree)`;
+  return [...ballots, decided].join('\n');
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   const agents = fileURLToPath(new URL('agents', import.meta.url));
   await using troupe = await createTroupe({ agentRoots: [agents], dataDir: 'memory://' });
-  const { decision, votes, dissent } = await run(troupe);
-  for (const { ballot, answer } of votes) console.log(`${ballot.toFixed(3)}  ${answer.method}`);
-  console.log(`${decision.toFixed(3)}  degrees per decade, without ${dissent.map(({ ballot }) => ballot).join(', ')}`);
+  console.log(show(await run(troupe)));
 }

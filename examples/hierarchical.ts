@@ -4,6 +4,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Troupe } from 'troupe';
+import { DATA } from './data.ts';
 
 const GOAL =
   'Where do the data sets come from, and under which licence? How has the concentration of CO2 changed since 1958?';
@@ -22,11 +23,10 @@ export interface Outcome {
 }
 
 export async function run(troupe: Troupe): Promise<Outcome> {
-  const root = fileURLToPath(new URL('../data', import.meta.url));
   await Promise.all([
     troupe.agents.spawn('planner', { name: 'coordinator', config: { models: 'off' } }),
-    troupe.agents.spawn('research', { name: 'librarian', config: { root, models: 'off' } }),
-    troupe.agents.spawn('analysis', { name: 'statistician', config: { root } }),
+    troupe.agents.spawn('research', { name: 'librarian', config: { root: DATA, models: 'off' } }),
+    troupe.agents.spawn('analysis', { name: 'statistician', config: { root: DATA } }),
     troupe.agents.spawn('generation', { name: 'editor', config: { models: 'off' } }),
   ]);
   const work = await troupe.workflows.run({
@@ -39,11 +39,15 @@ export async function run(troupe: Troupe): Promise<Outcome> {
   return (await work.result()).output as Outcome;
 }
 
+export function show({ result, plan }: Outcome): string {
+  const planned = plan.rounds.flatMap(({ round, tasks }) =>
+    tasks.map(({ id, capability, status }) => `round ${round}: ${status} ${id} (${capability})`),
+  );
+  return `${planned.join('\n')}\n\n${result.report.markdown}`;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   await using troupe = await createTroupe({ dataDir: 'memory://' });
-  const { result, plan } = await run(troupe);
-  for (const { round, tasks } of plan.rounds)
-    for (const { id, capability, status } of tasks) console.log(`round ${round}: ${status} ${id} (${capability})`);
-  console.log(`\n${result.report.markdown}`);
+  console.log(show(await run(troupe)));
 }

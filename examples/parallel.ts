@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Troupe } from 'troupe';
+import { DATA } from './data.ts';
 
 const FILES = { co2: 'co2-concentration.csv', warming: 'global-temperature.csv', weather: 'seattle-weather.csv' };
 
@@ -15,8 +16,9 @@ const analyses = (files: Readonly<Record<string, string>>) =>
   Object.entries(files).map(([id, file]) => ({ id, capability: 'dataset.analyse', input: { file } }));
 
 export async function run(troupe: Troupe): Promise<Outcome> {
-  const root = fileURLToPath(new URL('../data', import.meta.url));
-  await Promise.all([1, 2, 3].map((n) => troupe.agents.spawn('analysis', { name: `parallel-${n}`, config: { root } })));
+  await Promise.all(
+    [1, 2, 3].map((n) => troupe.agents.spawn('analysis', { name: `parallel-${n}`, config: { root: DATA } })),
+  );
   const race = await troupe.workflows.run({ pattern: 'parallel', tasks: analyses(FILES), options: { join: 'any' } });
   const won = await race.result();
   const settled = await troupe.workflows.run({
@@ -40,8 +42,14 @@ export async function run(troupe: Troupe): Promise<Outcome> {
   };
 }
 
+export function show({ first, all }: Outcome): string {
+  const counts = all.rows.map((rows) => rows ?? 'failed').join(', ');
+  return `any: the first of three had ${first.rows} rows, the others were ${first.states.filter((state) => state !== 'completed').join(' and ')}
+allSettled: ${all.status}, rows ${counts}, ${all.speedup.toFixed(1)} times as fast as one after the other`;
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   await using troupe = await createTroupe({ dataDir: 'memory://' });
-  console.log(await run(troupe));
+  console.log(show(await run(troupe)));
 }

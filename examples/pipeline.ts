@@ -4,6 +4,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Troupe } from 'troupe';
+import { DATA } from './data.ts';
 
 const FILES = ['co2-concentration.csv', 'global-temperature.csv', 'no-such-file.csv', 'seattle-weather.csv'];
 
@@ -18,10 +19,9 @@ export interface Reports {
 }
 
 export async function run(troupe: Troupe): Promise<Reports> {
-  const root = fileURLToPath(new URL('../data', import.meta.url));
   await Promise.all([
-    troupe.agents.spawn('analysis', { name: 'reader', config: { root } }),
-    troupe.agents.spawn('analysis', { name: 'analyst', config: { root } }),
+    troupe.agents.spawn('analysis', { name: 'reader', config: { root: DATA } }),
+    troupe.agents.spawn('analysis', { name: 'analyst', config: { root: DATA } }),
     troupe.agents.spawn('generation', { name: 'writer', config: { models: 'off' } }),
   ]);
   const reports = await troupe.workflows.run({
@@ -42,9 +42,19 @@ export async function run(troupe: Troupe): Promise<Reports> {
   return (await reports.result()).output as Reports;
 }
 
+export const show = ({ items }: Reports): string =>
+  items
+    .map(({ index, status, stages, result, error }) =>
+      result
+        ? `${FILES[index]}: ${status}, ${stages.analyse?.rows} rows, a report of ${result.markdown.length} characters`
+        : `${FILES[index]}: ${status} (${error?.code})`,
+    )
+    .join('\n');
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   await using troupe = await createTroupe({ dataDir: 'memory://' });
-  for (const { index, status, result, error } of (await run(troupe)).items)
-    console.log(`${FILES[index]}: ${status} ${error?.code ?? ''}\n\n${result?.markdown ?? ''}\n`);
+  const reports = await run(troupe);
+  for (const { result } of reports.items) if (result) console.log(`${result.markdown}\n`);
+  console.log(show(reports));
 }

@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { Troupe } from 'troupe';
+import { DATA } from './data.ts';
 
 const QUESTION = 'Under which licence may the data sets be used?';
 
@@ -13,9 +14,8 @@ export interface Outcome {
 }
 
 export async function run(troupe: Troupe): Promise<Outcome> {
-  const root = fileURLToPath(new URL('../data', import.meta.url));
   await Promise.all([
-    troupe.agents.spawn('research', { name: 'searcher', config: { root, models: 'off' } }),
+    troupe.agents.spawn('research', { name: 'searcher', config: { root: DATA, models: 'off' } }),
     troupe.agents.spawn('generation', { name: 'author', config: { models: 'off' } }),
   ]);
   const work = await troupe.workflows.run({
@@ -54,9 +54,11 @@ export async function run(troupe: Troupe): Promise<Outcome> {
   return { prompt: asked?.prompt ?? '', found: search, markdown: report.markdown };
 }
 
+export const show = ({ prompt, found, markdown }: Outcome): string =>
+  `a person was asked: ${prompt} (${found.passages.length} of them, approved)\n\n${markdown}`;
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   await using troupe = await createTroupe({ dataDir: 'memory://' });
-  const { prompt, markdown } = await run(troupe);
-  console.log(`a person was asked: ${prompt}\n\n${markdown}`);
+  console.log(show(await run(troupe)));
 }

@@ -29,9 +29,12 @@ export interface Found<Best> {
   readonly evaluations: number;
 }
 
-export async function run(
-  troupe: Troupe,
-): Promise<{ readonly minimum: Found<number[]>; readonly tour: Found<string[]> }> {
+export interface Outcome {
+  readonly minimum: Found<number[]>;
+  readonly tour: Found<string[]>;
+}
+
+export async function run(troupe: Troupe): Promise<Outcome> {
   await Promise.all([1, 2, 3].map((number) => troupe.agents.spawn('analysis', { name: `evaluator-${number}` })));
   const particles = await troupe.workflows.run({
     name: 'lowest point',
@@ -81,10 +84,12 @@ function distanceKm([lat1, lon1]: readonly [number, number], [lat2, lon2]: reado
   return 2 * EARTH_RADIUS_KM * Math.asin(Math.sqrt(chord));
 }
 
+export const show = ({ minimum, tour }: Outcome): string =>
+  `particles: ${minimum.bestScore} at ${minimum.best.join(', ')} after ${minimum.evaluations} evaluations
+ants: ${Math.round(tour.bestScore)} km after ${tour.evaluations} evaluations: ${tour.best.join(' - ')}`;
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createTroupe } = await import('troupe');
   await using troupe = await createTroupe({ dataDir: 'memory://' });
-  const { minimum, tour } = await run(troupe);
-  console.log(`${minimum.bestScore} at ${minimum.best.join(', ')} after ${minimum.evaluations} evaluations`);
-  console.log(`${Math.round(tour.bestScore)} km: ${tour.best.join(' - ')} after ${tour.evaluations} evaluations`);
+  console.log(show(await run(troupe)));
 }

@@ -11,7 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
 const bench = process.argv.includes('bench');
 const out = join(root, bench ? '.bench' : 'dist');
-const folders = ['runtime', 'actors', 'http', 'patterns', ...(bench ? ['bench', 'test/kit'] : [])];
+const folders = ['runtime', 'actors', 'http', 'patterns', 'examples', ...(bench ? ['bench', 'test/kit'] : [])];
 
 run(tsc, '-p', join(root, bench ? 'tsconfig.bench.json' : 'tsconfig.build.json'));
 for (const folder of folders) if (existsSync(join(out, folder))) prune(join(root, folder), join(out, folder));

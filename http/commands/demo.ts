@@ -7,6 +7,7 @@ import { DemoError, resolveInputs } from '../demo/inputs.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RunningNode } from '../main.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
+import { addDemoPatterns } from './demo-patterns.ts';
 import { UsageError } from './failure.ts';
 import { endSoon, signalled } from './life.ts';
 import { print } from './output.ts';
@@ -20,6 +21,7 @@ export function addDemoCommand(program: Command): void {
     .command('demo')
     .description('run the main job: research, analysis and a report, with a thread killed in the middle')
     .option('--json', 'print the result as JSON, and the progress on standard error');
+  addDemoPatterns(command);
   withConfigOptions(addDemoOptions(command)).action(async (flags: DemoFlags) => {
     const out = flags.json ? process.stderr : process.stdout;
     const config = quiet(configInput(flags), process.env);

@@ -108,6 +108,31 @@ test('a user of the types compiles under strict settings', async () => {
 });
 
 describe('its command', () => {
+  test('runs the examples of the patterns, and says what decided them', async () => {
+    const { stdout, stderr } = await node(cli, 'demo', 'patterns', '--only', 'consensus', 'auction', '--json');
+    const results = JSON.parse(stdout) as { pattern: string; text: string; runs: Record<string, unknown>[] }[];
+    expect(results.map(({ pattern }) => pattern)).toEqual(['consensus', 'auction']);
+    const [vote, auction] = results;
+    expect(vote?.text).toContain('0.079  degrees per decade, without 0.206');
+    expect(vote?.runs).toMatchObject([
+      {
+        status: 'completed',
+        stopReason: 'decided',
+        decided: expect.arrayContaining([expect.stringMatching(/^vote by median/)]),
+      },
+    ]);
+    expect(auction?.text).toContain('weather: specialist for 14.61, the second price is 60');
+    expect(auction?.runs[0]?.decided).toContainEqual(
+      'award by lowest_score: weather: specialist (of specialist 14.61, flat-price 60, by-the-row 146.1)',
+    );
+    expect(stderr).toContain('== auction');
+  });
+
+  test('names the patterns there are examples of', async () => {
+    const wrong = node(cli, 'demo', 'patterns', '--only', 'auktion');
+    await expect(wrong).rejects.toMatchObject({ code: 64, stderr: expect.stringContaining('sequential, parallel') });
+  });
+
   test('shows its help', async () => {
     expect((await node(cli, '--help')).stdout).toMatch(/^Usage: troupe /);
   });
