@@ -51,8 +51,9 @@ function room(file: string): string {
   return top === 'runtime' && !second.endsWith('.ts') ? `runtime/${second}` : top;
 }
 
-/** What both sides of a thread boundary share: codec, frames, links. */
+/** What the ends of a wire share, between threads and between nodes: codec, plain data, queues, questions that wait. */
 const SHARED: Readonly<Record<string, readonly string[]>> = {
+  'runtime/cluster': ['runtime/transport'],
   'runtime/pool': ['runtime/transport'],
   'runtime/thread': ['runtime/transport'],
 };

@@ -1,11 +1,12 @@
 // Hints between nodes over Redis pub/sub. Lossy by contract: Redis may be slow, frozen, restarted or never there, and nobody
-// who publishes notices more than a poll's delay. The only file that knows ioredis.
+// who publishes notices more than a poll's delay. Only the files redis-bus* know ioredis.
 
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis } from 'ioredis';
 import type { Bus, Logger } from '../contracts/ports.ts';
 import { decodeHints } from './hint-codec.ts';
 import { HintListeners } from './hint-listeners.ts';
 import { HintOutbox } from './hint-outbox.ts';
+import { CONNECTION } from './redis-bus-connection.ts';
 
 export interface RedisBusOptions {
   readonly url: string;
@@ -36,19 +37,6 @@ const SILENT_BEATS = 3;
 const BEAT = '[]';
 /** Texts on their way to a server that does not answer; beyond them hints are lost at once. */
 const MOST_IN_FLIGHT = 64;
-
-/** Nothing queues while Redis is away, every command ends, reconnecting never stops. */
-const CONNECTION = {
-  lazyConnect: true,
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  autoResubscribe: false,
-  maxRetriesPerRequest: 0,
-  commandTimeout: 1_000,
-  connectTimeout: 3_000,
-  enableReadyCheck: false,
-  retryStrategy: (tries: number) => Math.min(50 * 2 ** Math.min(tries, 10), 2_000) * (0.5 + Math.random() / 2),
-} as const satisfies RedisOptions;
 
 /** Opens at once and connects in the background. Never throws, publishing included. */
 export function openRedisBus({ url, log, channel = CHANNEL, beatMs = BEAT_MS }: RedisBusOptions): RedisBus {
