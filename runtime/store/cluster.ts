@@ -69,7 +69,7 @@ export function createClusterStore(db: Db): ClusterStore {
       await db.query(
         sql(
           'cluster_key_make',
-          'INSERT INTO cluster_key (only, secret) VALUES (true, $1) ON CONFLICT DO NOTHING',
+          'INSERT INTO cluster_key (sole, secret) VALUES (true, $1) ON CONFLICT DO NOTHING',
           randomBytes(KEY_BYTES).toString('hex'),
         ),
       );
