@@ -72,21 +72,22 @@ export interface TaskDuration {
   readonly samples: number;
 }
 
+export type SettleAnswer =
+  | ({
+      readonly outcome: 'committed';
+      readonly state: TaskState;
+      /** What the end of a step put into the inbox of its run: its coordinator, if it is here, need not read it. */
+      readonly mail?: InboxEvent;
+    } & Committed)
+  | { readonly outcome: 'fenced' };
+
 export interface TaskStore {
   /** Group commit: calls in flight at once share one transaction. `claim` asks to take the lease with the insert when no older runnable task waits in its queue. */
   submit(task: NewTask, options?: { readonly claim?: boolean }): Promise<SubmitOutcome>;
   /** At most `slots` tasks per queue, oldest rank first, leased to this node: fence and attempt grow. */
   claim(asks: readonly { readonly queue: Queue; readonly slots: number }[]): Promise<readonly ClaimedTask[]>;
   /** Group commit. `fenced`: somebody else owns it now; nothing was written. Writes the workflow's inbox row in the same transaction. */
-  settle(settle: SettleTask): Promise<
-    | ({
-        readonly outcome: 'committed';
-        readonly state: TaskState;
-        /** What the end of a step put into the inbox of its run: its coordinator, if it is here, need not read it. */
-        readonly mail?: InboxEvent;
-      } & Committed)
-    | { readonly outcome: 'fenced' }
-  >;
+  settle(settle: SettleTask): Promise<SettleAnswer>;
   cancel(id: TaskId, tenant: string): Promise<CancelOutcome>;
   recordCancel(report: CancelReport): Promise<void>;
   /** Which of these claims are no longer this node's (cancelled, swept, timed out elsewhere). */

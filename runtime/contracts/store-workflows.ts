@@ -4,8 +4,8 @@ import type { CoordinationEvent, Decision, HumanRequest, InboxEvent } from './co
 import type { NewEvent } from './event.ts';
 import type { NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { Committed, Page } from './store-page.ts';
-import type { NewTask } from './store-tasks.ts';
-import type { ClaimedTask } from './task.ts';
+import type { NewTask, SettleAnswer } from './store-tasks.ts';
+import type { ClaimedTask, SettleTask } from './task.ts';
 import type { Usage, WorkflowSpec, WorkflowState } from './workflow.ts';
 
 export interface WorkflowRow {
@@ -108,22 +108,55 @@ export interface Advance {
   readonly status?: 'running' | 'paused';
 }
 
+export interface NewWorkflow {
+  readonly id: WorkflowId;
+  readonly tenant: string;
+  readonly spec: WorkflowSpec;
+  readonly defHash: string;
+  readonly total: number;
+  readonly idempotency?: { readonly key: string; readonly bodyHash: string };
+  readonly fork?: { readonly of: WorkflowId; readonly fromStep: string | null; readonly recorded: Recorded };
+  /** Starts it in the same commit, owned by this node. */
+  readonly start?: boolean;
+}
+
+export type CreateAnswer =
+  | ({ readonly outcome: 'created'; readonly row: WorkflowRow } & Committed)
+  | { readonly outcome: 'duplicate'; readonly row: WorkflowRow }
+  | { readonly outcome: 'mismatch' };
+
+export type AdvanceAnswer =
+  | ({
+      readonly outcome: 'committed';
+      readonly version: number;
+      readonly cancelledRunning: readonly {
+        readonly taskId: TaskId;
+        readonly fence: number;
+        readonly node: NodeId;
+      }[];
+      readonly claimed: readonly ClaimedTask[];
+      /** The rows of `children`, in their order. */
+      readonly began: readonly WorkflowRow[];
+      /** Other runs that this decision wrote mail to: the parent of a run that ended, the children of a cancelled step. */
+      readonly told: readonly WorkflowId[];
+    } & Committed)
+  | { readonly outcome: 'conflict' };
+
 export interface WorkflowStore {
-  create(workflow: {
-    readonly id: WorkflowId;
-    readonly tenant: string;
-    readonly spec: WorkflowSpec;
-    readonly defHash: string;
-    readonly total: number;
-    readonly idempotency?: { readonly key: string; readonly bodyHash: string };
-    readonly fork?: { readonly of: WorkflowId; readonly fromStep: string | null; readonly recorded: Recorded };
-    /** Starts it in the same commit, owned by this node. */
-    readonly start?: boolean;
-  }): Promise<
-    | ({ readonly outcome: 'created'; readonly row: WorkflowRow } & Committed)
-    | { readonly outcome: 'duplicate'; readonly row: WorkflowRow }
-    | { readonly outcome: 'mismatch' }
-  >;
+  /**
+   * The clock of the database in milliseconds since 1970, as this node knows it: read with every renewal of the lease, behind by what the
+   * answer took.
+   */
+  nowMs(): number;
+  create(workflow: NewWorkflow): Promise<CreateAnswer>;
+  /**
+   * {@link create} with `start` and the first decision, which takes the `started` event with it, in one commit. `advanced` tells of it
+   * only when the run was created; the decision is of version 1.
+   */
+  createDecided(
+    workflow: NewWorkflow,
+    first: Advance,
+  ): Promise<{ readonly created: CreateAnswer; readonly advanced: AdvanceAnswer }>;
   /** `created` -> `running`, owned by this node; puts `started` into its inbox. */
   start(
     id: WorkflowId,
@@ -135,23 +168,17 @@ export interface WorkflowStore {
     | { readonly outcome: 'wrong_state'; readonly status: WorkflowState }
   >;
   /** Group commit over all coordinators of the node. `cancelledRunning`: claims whose code has to be stopped. */
-  advance(advance: Advance): Promise<
-    | ({
-        readonly outcome: 'committed';
-        readonly version: number;
-        readonly cancelledRunning: readonly {
-          readonly taskId: TaskId;
-          readonly fence: number;
-          readonly node: NodeId;
-        }[];
-        readonly claimed: readonly ClaimedTask[];
-        /** The rows of `children`, in their order. */
-        readonly began: readonly WorkflowRow[];
-        /** Other runs that this decision wrote mail to: the parent of a run that ended, the children of a cancelled step. */
-        readonly told: readonly WorkflowId[];
-      } & Committed)
-    | { readonly outcome: 'conflict' }
-  >;
+  advance(advance: Advance): Promise<AdvanceAnswer>;
+  /**
+   * The end of a step and the decision on it, in one commit. `mail` is the end as the decision took it: where the decision meets a conflict,
+   * the end stands and its mail waits in the inbox, as after `TaskStore.settle`. Where the end is fenced, nothing is decided (`conflict`).
+   * @throws RuntimeError as `settle` does; after `store_unavailable` settle it again, alone.
+   */
+  settleDecided(
+    settle: SettleTask,
+    mail: InboxEvent,
+    advance: Advance,
+  ): Promise<{ readonly settled: SettleAnswer; readonly advanced: AdvanceAnswer }>;
   /** An event from outside the run (cancel, input, timer): idempotent by `eventId`. False when the run is over or unknown. */
   post(id: WorkflowId, tenant: string, eventId: string, event: CoordinationEvent): Promise<boolean>;
   /** Unread events of these runs, in order of arrival, at most `limit` per run. */

@@ -33,13 +33,24 @@ export type {
 export type { LeaseStore, NodeRow } from './store-nodes.ts';
 export type { Committed, Page } from './store-page.ts';
 export type { Pulse } from './store-pulse.ts';
-export type { CancelOutcome, NewTask, SubmitOutcome, TaskDuration, TaskFilter, TaskStore } from './store-tasks.ts';
+export type {
+  CancelOutcome,
+  NewTask,
+  SettleAnswer,
+  SubmitOutcome,
+  TaskDuration,
+  TaskFilter,
+  TaskStore,
+} from './store-tasks.ts';
 export type {
   Advance,
+  AdvanceAnswer,
   AskRow,
   AskState,
+  CreateAnswer,
   NewAsk,
   NewChild,
+  NewWorkflow,
   PatternFigures,
   Recorded,
   WorkflowRow,

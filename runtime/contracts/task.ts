@@ -248,6 +248,11 @@ export interface ClaimedTask extends TaskAssignment {
   /** Left of `deadlineMs` at the claim; undefined when there is none. */
   readonly deadlineInMs?: number;
   readonly queuedForMs: number;
+  /** Of the step it runs. */
+  readonly round?: number;
+  /** By the clock of the database, milliseconds since 1970. */
+  readonly createdAtMs: number;
+  readonly claimedAtMs: number;
 }
 
 /** The verdict on a finished attempt, decided by tasks/retry-policy and written under the fence. */

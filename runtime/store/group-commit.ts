@@ -34,6 +34,13 @@ interface Pending {
 export interface GroupCommit {
   /** Resolves after the commit that carried the operation. */
   run<Op, Row extends object, Out>(kind: OpKind<Op, Row, Out>, op: Op): Promise<Out>;
+  /** Two operations that one transaction carries, or none: what the database refuses of one is refused of both. */
+  runBoth<Op, Row extends object, Out, Op2, Row2 extends object, Out2>(
+    kind: OpKind<Op, Row, Out>,
+    op: Op,
+    kind2: OpKind<Op2, Row2, Out2>,
+    op2: Op2,
+  ): Promise<readonly [Out, Out2]>;
   /** Resolves when nothing is in flight. New operations are refused from then on. */
   close(): Promise<void>;
 }
@@ -57,19 +64,23 @@ export interface GroupCommitOptions {
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   const { maxOps = 2_000, maxBytes = 8 * 1024 * 1024, turn = () => Promise.resolve() } = options;
   const rank = new Map(options.order.map((name, at) => [name, at]));
-  const queue: Pending[] = [];
+  /** What stays together. */
+  const queue: Unit[] = [];
   let flushing: Promise<void> | null = null;
   let closed = false;
 
-  function take(): Pending[] {
+  function take(): Unit[] {
     let bytes = 0;
     let count = 0;
-    for (const { json } of queue) {
-      if (count === maxOps || (count > 0 && bytes + json.length > maxBytes)) break;
-      bytes += json.length;
-      count++;
+    let units = 0;
+    for (const unit of queue) {
+      const size = unit.reduce((sum, { json }) => sum + json.length, 0);
+      if (units > 0 && (count + unit.length > maxOps || bytes + size > maxBytes)) break;
+      bytes += size;
+      count += unit.length;
+      units++;
     }
-    return queue.splice(0, count);
+    return queue.splice(0, units);
   }
 
   async function loop(): Promise<void> {
@@ -80,13 +91,13 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     flushing = null;
   }
 
-  async function commit(ops: readonly Pending[]): Promise<void> {
-    const groups = group(ops, rank);
+  async function commit(units: readonly Unit[]): Promise<void> {
+    const groups = group(units.flat(), rank);
     let results: readonly Rows[];
     try {
       results = await options.flush(groups.map(({ kind, ops: members }) => kind.statement(encodeAll(members))));
     } catch (error) {
-      await refuse(ops, error);
+      await refuse(units, error);
       return;
     }
     groups.forEach(({ kind, ops: members }, at) => {
@@ -95,24 +106,43 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   /** The database refused something: halve until the row at fault stands alone. A lost connection fails all, outcome unknown. */
-  async function refuse(ops: readonly Pending[], error: unknown): Promise<void> {
-    if (!(error instanceof SqlError) || ops.length === 1) {
-      for (const { reject } of ops) reject(toStoreError(error));
+  async function refuse(units: readonly Unit[], error: unknown): Promise<void> {
+    if (!(error instanceof SqlError) || units.length === 1) {
+      for (const { reject } of units.flat()) reject(toStoreError(error));
       return;
     }
-    const half = ops.length >> 1;
-    await commit(ops.slice(0, half));
-    await commit(ops.slice(half));
+    const half = units.length >> 1;
+    await commit(units.slice(0, half));
+    await commit(units.slice(half));
+  }
+
+  function submit(unit: Unit): void {
+    if (closed) throw options.closed();
+    queue.push(unit);
+    flushing ??= loop();
   }
 
   return {
-    run(kind, op) {
-      return new Promise((resolve, reject) => {
-        if (closed) throw options.closed();
-        const json = JSON.stringify(kind.encode(op));
-        queue.push({ kind, op, json, resolve, reject } as unknown as Pending);
-        flushing ??= loop();
-      });
+    run: (kind, op) =>
+      new Promise((resolve, reject) => {
+        submit([pending(kind, op, resolve, reject)]);
+      }),
+    runBoth: <Op, Row extends object, Out, Op2, Row2 extends object, Out2>(
+      kind: OpKind<Op, Row, Out>,
+      op: Op,
+      kind2: OpKind<Op2, Row2, Out2>,
+      op2: Op2,
+    ) => {
+      const unit: Pending[] = [];
+      const first = new Promise<Out>((resolve, reject) => void unit.push(pending(kind, op, resolve, reject)));
+      const second = new Promise<Out2>((resolve, reject) => void unit.push(pending(kind2, op2, resolve, reject)));
+      const both = Promise.all([first, second] as const);
+      try {
+        submit(unit);
+      } catch (error) {
+        for (const { reject } of unit) reject(error);
+      }
+      return both;
     },
     async close() {
       closed = true;
@@ -120,6 +150,15 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     },
   };
 }
+
+type Unit = readonly Pending[];
+
+const pending = <Op, Row extends object, Out>(
+  kind: OpKind<Op, Row, Out>,
+  op: Op,
+  resolve: (value: Out) => void,
+  reject: (error: unknown) => void,
+): Pending => ({ kind, op, json: JSON.stringify(kind.encode(op)), resolve, reject }) as unknown as Pending;
 
 interface Group {
   readonly kind: Pending['kind'];

@@ -7,7 +7,8 @@ import type { RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Logger } from '../contracts/ports.ts';
 import type { Db, LeaseStore } from '../contracts/store.ts';
-import { few, SqlError, sql } from './sql.ts';
+import type { DatabaseClock } from './database-clock.ts';
+import { few, MS, SqlError, sql } from './sql.ts';
 import { INBOX_OF_STEPS } from './task-settle.ts';
 import { SHARED_SLOT, tally } from './task-tally.ts';
 
@@ -64,7 +65,11 @@ interface FreedRow {
   readonly at: string;
 }
 
-export function createLeaseStore(db: Db, node: string, log: Logger): LeaseStore {
+export function createLeaseStore(db: Db, node: string, log: Logger, clock: DatabaseClock): LeaseStore {
+  const saw = (rows: readonly unknown[]): void => {
+    const [row] = rows as readonly { readonly now_ms: number }[];
+    if (row) clock.saw(row.now_ms);
+  };
   return {
     async open(options) {
       const manifest = options.manifest.map(({ type, defHash, capabilities }) => ({
@@ -72,7 +77,7 @@ export function createLeaseStore(db: Db, node: string, log: Logger): LeaseStore 
         defHash,
         capabilities: (capabilities ?? []).map(({ name, version }) => ({ name, version })),
       }));
-      await db.batch([
+      const answers = await db.batch([
         ...(options.reclaimAll
           ? [
               sql(
@@ -85,7 +90,8 @@ export function createLeaseStore(db: Db, node: string, log: Logger): LeaseStore 
         sql(
           'node_open',
           `INSERT INTO node (id, host, pid, lease_ms, lease_until, manifest)
-           VALUES ($1, $2, $3, $4::int, clock_timestamp() + $4::int * interval '1 millisecond', $5::jsonb)`,
+           VALUES ($1, $2, $3, $4::int, clock_timestamp() + $4::int * interval '1 millisecond', $5::jsonb)
+           RETURNING ${MS('clock_timestamp()')} AS now_ms`,
           toUuid(options.id),
           options.host,
           options.pid,
@@ -93,6 +99,7 @@ export function createLeaseStore(db: Db, node: string, log: Logger): LeaseStore 
           JSON.stringify(manifest),
         ),
       ]);
+      saw(answers.at(-1)?.rows ?? []);
     },
 
     async renew() {
@@ -100,10 +107,11 @@ export function createLeaseStore(db: Db, node: string, log: Logger): LeaseStore 
         sql(
           'node_renew',
           `UPDATE node SET lease_until = clock_timestamp() + lease_ms * interval '1 millisecond'
-           WHERE id = $1 AND swept_at IS NULL RETURNING id`,
+           WHERE id = $1 AND swept_at IS NULL RETURNING ${MS('clock_timestamp()')} AS now_ms`,
           node,
         ),
       );
+      saw(rows);
       return rows.length === 1;
     },
 

@@ -9,6 +9,7 @@ import { createAgentStore } from './agents.ts';
 import { createClusterStore } from './cluster.ts';
 import { createChannelStore } from './channels.ts';
 import { openDataDir } from './data-dir.ts';
+import { createDatabaseClock } from './database-clock.ts';
 import { createDeadLetterStore } from './dead-letters.ts';
 import { createEventStore, EVENT_KINDS } from './events.ts';
 import { createGroupCommit } from './group-commit.ts';
@@ -19,6 +20,7 @@ import { openPg } from './pg.ts';
 import { createPulse } from './pulse.ts';
 import { createRetention, makePartitions } from './retention.ts';
 import { type StoreDb, sql } from './sql.ts';
+import { createSettling } from './task-settle.ts';
 import { createTaskStore } from './tasks.ts';
 import { createWorkflowStore } from './workflows.ts';
 
@@ -79,12 +81,14 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alo
     turn: () => new Promise((resolve) => void setImmediate(resolve)),
     closed: () => new RuntimeError('store_unavailable', 'the store is closed'),
   });
+  const settling = createSettling(db, commit, node);
+  const clock = createDatabaseClock(ambient.clock);
   return {
     kind: db.kind,
     node: nodeId,
-    tasks: createTaskStore(db, commit, node),
+    tasks: createTaskStore(db, commit, settling, node),
     agents: createAgentStore(db, commit, node),
-    workflows: createWorkflowStore(db, commit, node),
+    workflows: createWorkflowStore(db, commit, settling, clock, node),
     events: createEventStore(db, commit, node),
     leases: createLeaseStore(db, node, ambient.log, clock),
     cluster: createClusterStore(db),

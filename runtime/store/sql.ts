@@ -27,6 +27,9 @@ export function sql(name: string, text: string, ...params: readonly unknown[]): 
  */
 export const few = (column: string): string => `${column} % 1 = 0`;
 
+/** A time as milliseconds since 1970. */
+export const MS = (at: string): string => `floor(extract(epoch FROM ${at}) * 1000)::bigint`;
+
 /** An error of the database itself (not of the way to it), with its SQLSTATE. */
 export class SqlError extends Error {
   readonly sqlState: string;

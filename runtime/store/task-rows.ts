@@ -7,7 +7,7 @@ import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
 import type { NewTask } from '../contracts/store.ts';
 import type { ClaimedTask, ResolvedRetry, TaskState, TaskView } from '../contracts/task.ts';
 import type { Usage } from '../contracts/usage.ts';
-import { idOrNull } from './sql.ts';
+import { idOrNull, MS } from './sql.ts';
 
 /** One step of priority is worth this much waiting time. */
 export const PRIORITY_STEP = `interval '30 seconds'`;
@@ -114,7 +114,8 @@ export function acceptedEvent(task: NewTask, row: InsertedRow): RuntimeEvent {
 }
 
 /** The claim that an insert took with it. */
-export function claimedAtInsert(task: NewTask): ClaimedTask {
+export function claimedAtInsert(task: NewTask, { created_at }: Pick<InsertedRow, 'created_at'>): ClaimedTask {
+  const atMs = Date.parse(created_at);
   return {
     taskId: task.id,
     fence: 1,
@@ -125,7 +126,7 @@ export function claimedAtInsert(task: NewTask): ClaimedTask {
     timeoutMs: task.timeoutMs,
     idempotencyKey: task.id,
     tenant: task.tenant,
-    ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step } : {}),
+    ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step, round: task.workflow.round } : {}),
     ...(task.traceparent ? { traceparent: task.traceparent } : {}),
     queue: task.queue,
     agentId: task.agentId ?? null,
@@ -135,6 +136,8 @@ export function claimedAtInsert(task: NewTask): ClaimedTask {
     priority: task.priority,
     ...(task.deadlineMs === undefined ? {} : { deadlineInMs: task.deadlineMs }),
     queuedForMs: 0,
+    createdAtMs: atMs,
+    claimedAtMs: atMs,
   };
 }
 
@@ -171,9 +174,10 @@ export const usageWith = (
     FROM (SELECT * FROM jsonb_each_text(t.usage) UNION ALL SELECT * FROM jsonb_each_text(${used})) AS both_ GROUP BY key) AS summed) END`;
 
 /** What a claim returns of table `t`; `at` must be in scope. */
-export const CLAIM_COLUMNS = `t.id, t.fence, t.attempt, t.capability, t.version, t.input, t.timeout_ms, t.tenant, t.workflow_id, t.step_key,
+export const CLAIM_COLUMNS = `t.id, t.fence, t.attempt, t.capability, t.version, t.input, t.timeout_ms, t.tenant, t.workflow_id, t.step_key, t.round,
   t.traceparent, t.queue, t.agent_id, t.max_attempts, t.retry, t.crash_count, t.priority,
   (extract(epoch FROM t.deadline_at - t.claimed_at) * 1000)::float8 AS deadline_in_ms, t.inputs,
+  ${MS('t.created_at')} AS created_ms, ${MS('t.claimed_at')} AS claimed_ms,
   greatest(0, (extract(epoch FROM t.claimed_at - t.run_at) * 1000)::float8) AS queued_for_ms`;
 
 export interface ClaimRow {
@@ -188,6 +192,7 @@ export interface ClaimRow {
   readonly tenant: string;
   readonly workflow_id: string | null;
   readonly step_key: string | null;
+  readonly round: number | null;
   readonly traceparent: string | null;
   readonly queue: string;
   readonly agent_id: string | null;
@@ -197,6 +202,8 @@ export interface ClaimRow {
   readonly priority: number;
   readonly deadline_in_ms: number | null;
   readonly queued_for_ms: number;
+  readonly created_ms: number;
+  readonly claimed_ms: number;
   readonly inputs: readonly Input[] | null;
 }
 
@@ -214,6 +221,7 @@ export function claimedOf(row: ClaimRow): ClaimedTask {
     tenant: row.tenant,
     ...(row.workflow_id ? { workflowId: fromUuid('workflow', row.workflow_id) } : {}),
     ...(row.step_key === null ? {} : { stepKey: row.step_key }),
+    ...(row.round === null ? {} : { round: row.round }),
     ...(row.traceparent ? { traceparent: row.traceparent } : {}),
     ...(row.inputs ? { answers: row.inputs.map(answerOf) } : {}),
     queue: row.queue,
@@ -224,6 +232,8 @@ export function claimedOf(row: ClaimRow): ClaimedTask {
     priority: row.priority,
     ...(row.deadline_in_ms === null ? {} : { deadlineInMs: Math.max(0, row.deadline_in_ms) }),
     queuedForMs: row.queued_for_ms,
+    createdAtMs: row.created_ms,
+    claimedAtMs: row.claimed_ms,
   };
 }
 

@@ -4,7 +4,7 @@ import type { CoordinationEvent } from '../contracts/coordination.ts';
 import type { WireError } from '../contracts/errors.ts';
 import type { EventType, RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
-import type { Committed, Db, TaskStore } from '../contracts/store.ts';
+import type { Committed, Db, SettleAnswer } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { few, sql, withTypeIds } from './sql.ts';
@@ -35,7 +35,7 @@ const SETTLE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, fence bigint, attempt int, state text,
   result jsonb, error jsonb, delay_ms bigint, uncharge int, crash int, outcome text, agent_id uuid, thread int, run_ms float8,
-  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb, used jsonb) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
+  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb, used jsonb, decided boolean) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
 ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     error = CASE WHEN r.state = 'completed' THEN NULL ELSE coalesce(r.error, t.error) END,
     attempt = t.attempt - r.uncharge, crash_count = t.crash_count + r.crash,
@@ -50,7 +50,7 @@ history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread
   SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL),
-inbox AS (${INBOX_OF_STEPS('ok')} RETURNING workflow_id, event_id, event),
+inbox AS (${INBOX_OF_STEPS('(SELECT * FROM ok WHERE decided IS NOT TRUE)')} RETURNING workflow_id, event_id, event),
 counted AS (${tally('ok', '$2::uuid')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
   FROM (SELECT DISTINCT ON (snap_agent, snap_epoch) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL
@@ -71,7 +71,8 @@ interface SettledRow {
   readonly mail: CoordinationEvent | null;
 }
 
-type SettleOutcome = Awaited<ReturnType<TaskStore['settle']>>;
+/** `decided`: the decision on it is in the same commit, so its run gets no mail. */
+type SettleOp = SettleTask & { readonly decided?: true };
 
 function plan(op: SettleTask): {
   readonly state: TaskState;
@@ -109,7 +110,7 @@ function plan(op: SettleTask): {
   }
 }
 
-export function settleKind(node: string): OpKind<SettleTask, SettledRow, SettleOutcome> {
+function settleKind(node: string): OpKind<SettleOp, SettledRow, SettleAnswer> {
   return {
     name: 'settle',
     encode(op) {
@@ -135,6 +136,7 @@ export function settleKind(node: string): OpKind<SettleTask, SettledRow, SettleO
         event,
         data,
         ...(op.usage ? { used: op.usage } : {}),
+        ...(op.decided ? { decided: true } : {}),
       };
     },
     statement: (json) => sql('task_settle', SETTLE, json, node),
@@ -160,37 +162,60 @@ export function settleKind(node: string): OpKind<SettleTask, SettledRow, SettleO
 /** How many settlements of unknown outcome are remembered; more than ever run at once on a node. */
 const MAX_UNKNOWN = 10_000;
 
+/** Another operation that the transaction of a settlement carries, or none of both. */
+export interface Companion<Op, Row extends object, Out> {
+  readonly kind: OpKind<Op, Row, Out>;
+  readonly op: Op;
+}
+
+export interface Settling {
+  settle(op: SettleTask): Promise<SettleAnswer>;
+  /** The first try of a settlement whose decision goes with it; after a failure it is settled alone. */
+  settleWith<Op, Row extends object, Out>(
+    op: SettleTask,
+    companion: Companion<Op, Row, Out>,
+  ): Promise<readonly [SettleAnswer, Out]>;
+}
+
 /**
  * Settles; when the connection was lost during an earlier try of the same settlement, a refusal may be our own success:
  * then the row itself is asked.
  */
-export function createSettle(db: Db, commit: GroupCommit, node: string): TaskStore['settle'] {
+export function createSettling(db: Db, commit: GroupCommit, node: string): Settling {
   const kind = settleKind(node);
   const unknown = new Set<string>();
-  return async (op) => {
-    const key = `${op.taskId}/${op.fence}`;
+  const keyOf = ({ taskId, fence }: SettleTask): string => `${taskId}/${fence}`;
+
+  async function remembered<T>(op: SettleTask, settling: Promise<T>): Promise<T> {
     try {
-      const { settlement } = op;
-      const result = await (settlement.type === 'handed_off'
-        ? handOff(db, node, op, settlement)
-        : settlement.type === 'waiting'
-          ? putAside(db, node, op, settlement)
-          : commit.run(kind, op));
-      if (result.outcome === 'committed' || !unknown.has(key)) {
-        unknown.delete(key);
-        return result;
-      }
-      const recorded = await readSettled(db, node, op);
-      unknown.delete(key);
-      return recorded ?? result;
+      return await settling;
     } catch (error) {
-      if ((error as { code?: unknown }).code === 'store_unavailable' && unknown.size < MAX_UNKNOWN) unknown.add(key);
+      const away = (error as { code?: unknown }).code === 'store_unavailable';
+      if (away && unknown.size < MAX_UNKNOWN) unknown.add(keyOf(op));
       throw error;
     }
+  }
+
+  async function settle(op: SettleTask): Promise<SettleAnswer> {
+    const { settlement } = op;
+    const result = await (settlement.type === 'handed_off'
+      ? handOff(db, node, op, settlement)
+      : settlement.type === 'waiting'
+        ? putAside(db, node, op, settlement)
+        : commit.run(kind, op));
+    const recorded = result.outcome === 'fenced' && unknown.has(keyOf(op)) ? await readSettled(db, node, op) : null;
+    unknown.delete(keyOf(op));
+    return recorded ?? result;
+  }
+
+  return {
+    settle: (op) => remembered(op, settle(op)),
+    settleWith: (op, companion) =>
+      remembered(op, commit.runBoth(kind, { ...op, decided: true }, companion.kind, companion.op)),
   };
 }
 
-async function readSettled(db: Db, node: string, op: SettleTask): Promise<(SettleOutcome & Committed) | null> {
+async function readSettled(db: Db, node: string, op: SettleTask): Promise<(SettleAnswer & Committed) | null> {
   const { rows } = await db.query<{
     state: TaskState;
     tenant: string;

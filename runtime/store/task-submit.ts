@@ -62,7 +62,7 @@ export function createSubmit(db: Db, commit: GroupCommit, node: string) {
         return {
           outcome: 'accepted',
           task: viewOfNew(task, row),
-          ...(row.state === 'running' ? { claimed: claimedAtInsert(task) } : {}),
+          ...(row.state === 'running' ? { claimed: claimedAtInsert(task, row) } : {}),
           events: [acceptedEvent(task, row)],
         };
       const earlier = await findEarlier(db, task);

@@ -10,7 +10,7 @@ import { clampLimit, few, idOrNull, page, readCursor, sql, uuidOf } from './sql.
 import { claimKind } from './task-claim.ts';
 import { createTaskEnds } from './task-end.ts';
 import { CLAIM_COLUMNS, type ClaimRow, claimedOf, TASK_COLUMNS, type TaskRow, taskView } from './task-rows.ts';
-import { createSettle } from './task-settle.ts';
+import type { Settling } from './task-settle.ts';
 import { createSubmit } from './task-submit.ts';
 import { countStates } from './task-tally.ts';
 import { createTaskInputs } from './task-wait.ts';
@@ -29,7 +29,7 @@ const BY_STEPS = `SELECT p.i AS page, t.* FROM jsonb_to_recordset($1::jsonb) AS 
     WHERE workflow_id = p.run AND step_key = ANY (ARRAY(SELECT jsonb_array_elements_text(p.steps)))
     ORDER BY step_key, round DESC) t WHERE ${few('p.i')}`;
 
-export function createTaskStore(db: Db, commit: GroupCommit, node: string): TaskStore {
+export function createTaskStore(db: Db, commit: GroupCommit, settling: Settling, node: string): TaskStore {
   const claims = claimKind(node);
   const stepsOf = gather<StepPage, readonly TaskRow[]>(async (pages) => {
     const { rows } = await db.query<TaskRow & { readonly page: number }>(
@@ -43,7 +43,7 @@ export function createTaskStore(db: Db, commit: GroupCommit, node: string): Task
   return {
     submit: createSubmit(db, commit, node),
     claim: (asks) => (asks.some(({ slots }) => slots > 0) ? commit.run(claims, asks) : Promise.resolve([])),
-    settle: createSettle(db, commit, node),
+    settle: settling.settle,
     ...createTaskEnds(db),
     ...createTaskInputs(db),
 

@@ -3,18 +3,28 @@
 import { RuntimeError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
-import type { Db, WorkflowRow, WorkflowStore } from '../contracts/store.ts';
+import type {
+  Advance,
+  AdvanceAnswer,
+  CreateAnswer,
+  Db,
+  NewWorkflow,
+  WorkflowRow,
+  WorkflowStore,
+} from '../contracts/store.ts';
 import type { WorkflowState } from '../contracts/workflow.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
-import { few, sql, uuidOf } from './sql.ts';
+import { few, MS, sql, uuidOf } from './sql.ts';
 import { type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
 
 const LIVE_NODE =
   'SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE';
-const MS = (at: string): string => `floor(extract(epoch FROM ${at}) * 1000)::bigint`;
 /** The first mail and the deadline of the started runs of relation `source`. */
-const BEGIN = (source: string): string => `mail AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
-  SELECT id, 'started', jsonb_build_object('type', 'started', 'atMs', ${MS('started_at')}, 'seed', seed) FROM ${source} WHERE started_at IS NOT NULL
+const BEGIN = (
+  source: string,
+  mailed = 'true',
+): string => `mail AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
+  SELECT id, 'started', jsonb_build_object('type', 'started', 'atMs', ${MS('started_at')}, 'seed', seed) FROM ${source} WHERE started_at IS NOT NULL AND ${mailed}
   ON CONFLICT DO NOTHING),
 deadline AS (INSERT INTO workflow_timer (workflow_id, key, due_at, deadline)
   SELECT id, '$deadline', started_at + (spec->>'deadlineMs')::float8 * interval '1 millisecond', true FROM ${source}
@@ -22,7 +32,7 @@ deadline AS (INSERT INTO workflow_timer (workflow_id, key, due_at, deadline)
 
 const CREATE = `WITH me AS MATERIALIZED (${LIVE_NODE}),
 a AS MATERIALIZED (SELECT a.*, clock_timestamp() AS at FROM jsonb_to_recordset($1::jsonb) AS a(i int, id uuid, tenant text, spec jsonb, hash text,
-  total int, key text, body text, start boolean, fork uuid, fork_step text, recorded jsonb) WHERE ${few('a.i')} AND (NOT start OR EXISTS (SELECT 1 FROM me))),
+  total int, key text, body text, start boolean, decided boolean, fork uuid, fork_step text, recorded jsonb) WHERE ${few('a.i')} AND (NOT start OR EXISTS (SELECT 1 FROM me))),
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT tenant, 'workflow', key, body, id FROM a WHERE key IS NOT NULL ON CONFLICT DO NOTHING RETURNING target),
 ins AS (INSERT INTO workflow (id, tenant, name, pattern, spec, def_hash, total, created_at, fork_of, fork_step, recorded,
@@ -32,7 +42,7 @@ ins AS (INSERT INTO workflow (id, tenant, name, pattern, spec, def_hash, total, 
     CASE WHEN start THEN at END
   FROM a WHERE key IS NULL OR EXISTS (SELECT 1 FROM keyed WHERE target = a.id)
   ON CONFLICT DO NOTHING RETURNING id, tenant, name, pattern, total, spec, created_at, started_at, (spec->>'seed')::bigint AS seed),
-${BEGIN('ins')},
+${BEGIN('ins', 'id NOT IN (SELECT id FROM a WHERE decided)')},
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, 1, 'workflow', tenant, 'workflow.created', created_at, jsonb_build_object('name', name, 'pattern', pattern, 'total', total) FROM ins
   UNION ALL SELECT id, 2, 'workflow', tenant, 'workflow.started', started_at, jsonb_build_object('seed', seed) FROM ins WHERE started_at IS NOT NULL)
@@ -48,7 +58,8 @@ ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'workflow', tenant, 'workflow.started', started_at, jsonb_build_object('seed', seed) FROM up)
 SELECT * FROM up`;
 
-type NewWorkflow = Parameters<WorkflowStore['create']>[0];
+/** `decided`: its first decision is in the same commit, so it gets no mail of its start. */
+type CreateOp = NewWorkflow & { readonly decided?: true };
 interface StartOp {
   readonly uuid: string;
   readonly tenant: string;
@@ -57,9 +68,9 @@ interface StartOp {
 type Created = { readonly i: number; readonly created_at: string; readonly started_at: string | null };
 type Started = DbWorkflow & { readonly i: number; readonly event_seq: number };
 
-const createKind = (node: string): OpKind<NewWorkflow, Created, Created | undefined> => ({
+const createKind = (node: string): OpKind<CreateOp, Created, Created | undefined> => ({
   name: 'workflow.create',
-  encode: ({ id, tenant, spec, defHash, total, idempotency, start = false, fork }) => ({
+  encode: ({ id, tenant, spec, defHash, total, idempotency, start = false, decided, fork }) => ({
     id: toUuid(id),
     tenant,
     spec,
@@ -68,6 +79,7 @@ const createKind = (node: string): OpKind<NewWorkflow, Created, Created | undefi
     key: idempotency?.key,
     body: idempotency?.bodyHash,
     start,
+    ...(decided ? { decided } : {}),
     ...(fork ? { fork: toUuid(fork.of), fork_step: fork.fromStep, recorded: fork.recorded } : {}),
   }),
   statement: (json) => sql('workflow_create', CREATE, json, node),
@@ -81,18 +93,25 @@ const startKind = (node: string): OpKind<StartOp, Started, Started | undefined> 
   decode: (_op, rows) => rows[0],
 });
 
-export function createWorkflowStarts(
+export function createWorkflowStarts<Row extends object>(
   db: Db,
   commit: GroupCommit,
+  kindOf: (first: Advance) => OpKind<Advance, Row, AdvanceAnswer>,
   node: string,
-): Pick<WorkflowStore, 'create' | 'start'> {
+): Pick<WorkflowStore, 'create' | 'createDecided' | 'start'> {
   const creates = createKind(node);
   const starts = startKind(node);
+  const answer = (workflow: NewWorkflow, made: Created | undefined): CreateAnswer | Promise<CreateAnswer> =>
+    made
+      ? { outcome: 'created', row: rowOf(workflow, made, node), events: eventsOf(workflow, made) }
+      : findEarlier(db, workflow);
   return {
-    async create(workflow) {
-      const made = await commit.run(creates, workflow);
-      if (made) return { outcome: 'created', row: rowOf(workflow, made, node), events: eventsOf(workflow, made) };
-      return findEarlier(db, workflow);
+    create: async (workflow) => answer(workflow, await commit.run(creates, workflow)),
+
+    async createDecided(workflow, first) {
+      const op: CreateOp = { ...workflow, start: true, decided: true };
+      const [made, advanced] = await commit.runBoth(creates, op, kindOf(first), first);
+      return { created: await answer(op, made), advanced };
     },
 
     async start(id, tenant, seed) {

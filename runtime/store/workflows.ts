@@ -2,11 +2,13 @@
 
 import type { CoordinationEvent, Decision } from '../contracts/coordination.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
-import type { Db, Recorded, WorkflowStore } from '../contracts/store.ts';
+import type { Advance, Db, Recorded, WorkflowStore } from '../contracts/store.ts';
+import type { DatabaseClock } from './database-clock.ts';
 import { gather } from './gather.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
-import { advanceKind, isWhole } from './workflow-advance.ts';
+import type { Settling } from './task-settle.ts';
+import { type AdvanceOp, advanceKind, isWhole } from './workflow-advance.ts';
 import { createWorkflowFigures } from './workflow-figures.ts';
 import { createWorkflowInputs } from './workflow-inputs.ts';
 import { BRIEF_COLUMNS, coordinationEvent, type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
@@ -41,8 +43,15 @@ const POSTS: OpKind<PostOp, { readonly i: number }, boolean> = {
   decode: (_op, rows) => rows.length > 0,
 };
 
-export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): WorkflowStore {
+export function createWorkflowStore(
+  db: Db,
+  commit: GroupCommit,
+  settling: Settling,
+  clock: DatabaseClock,
+  node: string,
+): WorkflowStore {
   const [goesOn, whole] = [advanceKind(node, false), advanceKind(node, true)];
+  const kindOf = (advance: Advance) => (isWhole(advance) ? whole : goesOn);
   const rowOf = gather<string, DbWorkflow | undefined>(async (uuids) => {
     const { rows } = await db.query<DbWorkflow>(
       sql('workflow_get', `SELECT ${WORKFLOW_COLUMNS} FROM workflow WHERE id = ANY($1::uuid[])`, uuids),
@@ -52,10 +61,17 @@ export function createWorkflowStore(db: Db, commit: GroupCommit, node: string): 
   });
 
   return {
-    ...createWorkflowStarts(db, commit, node),
+    nowMs: () => clock.nowMs(),
+    ...createWorkflowStarts(db, commit, kindOf, node),
     ...createWorkflowInputs(db),
     ...createWorkflowFigures(db),
-    advance: (advance) => commit.run(isWhole(advance) ? whole : goesOn, advance),
+    advance: (advance) => commit.run(kindOf(advance), advance),
+
+    async settleDecided(settle, mail, advance) {
+      const op: AdvanceOp = { ...advance, settles: { taskId: settle.taskId, fence: settle.fence, mail } };
+      const [settled, advanced] = await settling.settleWith(settle, { kind: kindOf(advance), op });
+      return { settled, advanced };
+    },
 
     async post(id, tenant, eventId, event) {
       const uuid = uuidOf('workflow', id);

@@ -26,6 +26,7 @@ export function composeWork(base: NodeBase & AgentParts, others: Others): WorkPa
     config: { ...config, pulsed: true },
     resolve: (wish, tenant) => resolver.resolve(wish, tenant),
     onScheduled,
+    settleStep: (settle, ended) => others().workflows.settle(settle, ended),
     onMail: (mail) => others().workflows.deliver(mail),
   });
   const tasks = new TaskService({

@@ -5,7 +5,7 @@ import type { Queue } from '../contracts/agent.ts';
 import { toWireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { Ambient, Bus, EventFeed, RanTask, TakenSlot, TaskRunner, Workforce } from '../contracts/ports.ts';
-import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
+import type { EventStore, InboxEvent, SettleAnswer, TaskStore } from '../contracts/store.ts';
 import {
   type CancelEffect,
   type CancelReport,
@@ -38,6 +38,11 @@ export interface AttemptsParts {
   readonly onScheduled?: (inMs: number) => void;
   /** A task went back into this queue and may start at once. */
   readonly onQueued: (queue: Queue) => void;
+  /** Settles the attempt of a step, with the decision of its run in the same commit where that can be; default `store.settle`. */
+  readonly settleStep?: (
+    settle: SettleTask,
+    ended: { readonly task: ClaimedTask; readonly endedAtMs: number },
+  ) => Promise<SettleAnswer & { readonly decided?: boolean }>;
   /** The mail that the end of a step wrote to its run; true: the run is here and takes it. */
   readonly onMail?: (mail: InboxEvent) => boolean;
   /** An attempt is over and its slot is free. */
@@ -246,7 +251,7 @@ export class Attempts {
     else if (outcome.type === 'handed_off') verdict = await this.#judgeHandoff(task, outcome);
     else verdict = this.#judge(task, outcome);
     const snapshot = outcome.type === 'completed' && slot.epoch !== undefined ? outcome.snapshot : undefined;
-    await this.#write(task, verdict, {
+    const ran = {
       agentId: slot.agentId,
       thread: outcome.thread ?? slot.thread,
       runMs: outcome.type === 'released' ? 0 : outcome.runMs,
@@ -254,7 +259,9 @@ export class Attempts {
       ...(snapshot === undefined || slot.epoch === undefined
         ? {}
         : { agentSnapshot: { id: slot.agentId, epoch: slot.epoch, snapshot } }),
-    });
+    };
+    const tookMs = this.#parts.ambient.clock.monotonicMs() - entry.startedAtMs;
+    await this.#write(task, verdict, ran, task.claimedAtMs + tookMs);
   }
 
   async #judgeHandoff(task: ClaimedTask, outcome: HandoffOutcome): Promise<Verdict> {
@@ -277,11 +284,13 @@ export class Attempts {
     task: ClaimedTask,
     verdict: Verdict,
     ran: Pick<SettleTask, 'agentId' | 'thread' | 'runMs' | 'usage' | 'agentSnapshot'>,
+    endedAtMs = task.claimedAtMs,
   ): Promise<void> {
-    const { store, events, ambient, feed } = this.#parts;
+    const { store, settleStep, events, ambient, feed } = this.#parts;
     const settle: SettleTask = { taskId: task.taskId, fence: task.fence, attempt: task.attempt, ...verdict, ...ran };
+    const firstTry = settleStep && task.workflowId && ((first: SettleTask) => settleStep(first, { task, endedAtMs }));
     const settled = await settleUntilKnown(
-      { store, ambient, ...(events ? { events } : {}) },
+      { store, ambient, ...(firstTry ? { firstTry } : {}), ...(events ? { events } : {}) },
       settle,
       task.tenant,
       this.#giveUp.signal,
@@ -290,7 +299,7 @@ export class Attempts {
       this.#counters.committed += 1;
       if (verdict.outcome === 'released') this.#counters.released += 1;
       feed.publish(settled.events);
-      const taken = settled.mail !== undefined && (this.#parts.onMail?.(settled.mail) ?? false);
+      const taken = settled.decided ?? (settled.mail !== undefined && (this.#parts.onMail?.(settled.mail) ?? false));
       this.#tell(task, settled.state, verdict, taken);
     } else if (settled.type === 'fenced') {
       this.#counters.fenced += 1;

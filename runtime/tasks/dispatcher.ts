@@ -9,7 +9,7 @@ import type { Ambient, Bus, Dispose, EventFeed, TakenSlot, TaskRunner, Workforce
 import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
 import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import type { CancelEffect, ClaimedTask } from '../contracts/task.ts';
-import { type AttemptCounters, Attempts, type RunningTask } from './attempts.ts';
+import { type AttemptCounters, Attempts, type AttemptsParts, type RunningTask } from './attempts.ts';
 import type { CapabilityResolver } from './capability-resolver.ts';
 import { Claimer } from './claimer.ts';
 import { OrphanWatch } from './orphan-watch.ts';
@@ -38,6 +38,8 @@ export interface DispatcherParts {
   readonly config: DispatcherConfig;
   /** Finds whom a handler hands its task to. Without it a handoff fails the attempt. */
   readonly resolve?: CapabilityResolver['resolve'];
+  /** See {@link AttemptsParts}. */
+  readonly settleStep?: NonNullable<AttemptsParts['settleStep']>;
   /** The mail that the end of a step wrote to its run; true: the run is here and takes it. */
   readonly onMail?: (mail: InboxEvent) => boolean;
   /** A task will be due in this long: the sweeper promotes it then. */

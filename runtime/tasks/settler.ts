@@ -4,7 +4,7 @@
 import { toWireError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
 import type { Ambient } from '../contracts/ports.ts';
-import type { EventStore, InboxEvent, TaskStore } from '../contracts/store.ts';
+import type { EventStore, InboxEvent, SettleAnswer, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import { errorCode, jitteredBackoffMs, pause } from './pause.ts';
 
@@ -17,6 +17,8 @@ export type Settled =
       readonly state: TaskState;
       readonly events: readonly RuntimeEvent[];
       readonly mail?: InboxEvent;
+      /** Its run has taken it in the same commit. */
+      readonly decided?: boolean;
     }
   /** Somebody else owns the task now. */
   | { readonly type: 'fenced' }
@@ -25,6 +27,8 @@ export type Settled =
 
 export interface SettlerParts {
   readonly store: Pick<TaskStore, 'settle' | 'get' | 'attempts'>;
+  /** The first try, with what may go into the same commit. Default: as every other one. */
+  readonly firstTry?: (settle: SettleTask) => Promise<SettleAnswer & { readonly decided?: boolean }>;
   /** With it, the event of a commit whose answer was lost is published too. */
   readonly events?: Pick<EventStore, 'read'>;
   readonly ambient: Ambient;
@@ -32,7 +36,7 @@ export interface SettlerParts {
 
 /** Writes one outcome. Never rejects; ends when `signal` aborts. */
 export async function settleUntilKnown(
-  { store, events, ambient }: SettlerParts,
+  { store, firstTry = (settle) => store.settle(settle), events, ambient }: SettlerParts,
   first: SettleTask,
   tenant: string,
   signal: AbortSignal,
@@ -41,10 +45,12 @@ export async function settleUntilKnown(
   let unknown = false;
   for (let failures = 0; !signal.aborted; ) {
     try {
-      const answer = await store.settle(settle);
+      const answer: Awaited<ReturnType<typeof firstTry>> = await (failures === 0
+        ? firstTry(settle)
+        : store.settle(settle));
       if (answer.outcome === 'committed') {
-        const { state, events: own, mail } = answer;
-        return { type: 'committed', state, events: own, ...(mail ? { mail } : {}) };
+        const { state, events: own, mail, decided } = answer;
+        return { type: 'committed', state, events: own, ...(mail ? { mail } : {}), ...(decided ? { decided } : {}) };
       }
       return unknown
         ? await resolveUnknown({ store, ambient, ...(events ? { events } : {}) }, settle, tenant, signal)

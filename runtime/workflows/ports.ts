@@ -60,7 +60,7 @@ export interface RunObserver {
 
 export interface RunLoopParts {
   readonly store: WorkflowStore;
-  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel' | 'openInputs'>;
+  readonly tasks: Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel' | 'openInputs' | 'settle'>;
   /** Answers what the handler of a task asks; rejects like `TasksApi.answer`. */
   readonly answerTask: TasksApi['answer'];
   readonly node: NodeId;

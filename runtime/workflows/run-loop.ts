@@ -3,16 +3,27 @@
 
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
-import type { Dispose, TakenSlot } from '../contracts/ports.ts';
-import type { Advance, InboxEvent, Recorded, WorkflowRow } from '../contracts/store.ts';
+import type { Dispose } from '../contracts/ports.ts';
+import type {
+  Advance,
+  CreateAnswer,
+  InboxEvent,
+  NewWorkflow,
+  Recorded,
+  SettleAnswer,
+  WorkflowRow,
+} from '../contracts/store.ts';
 import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
-import { isTerminalTask } from '../contracts/task.ts';
+import type { SettleTask } from '../contracts/task.ts';
 import { isTerminalWorkflow } from '../contracts/workflow.ts';
 import { Consultations } from './consultations.ts';
 import { Coordinator, type CoordinatorParts, type Prepared } from './coordinator.ts';
 import { type Definition, definitionOf, type Strategies } from './definition.ts';
+import { giveUp } from './give-up.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
+import { RunCommit } from './run-commit.ts';
+import { type EndedAttempt, stepEnd } from './step-end.ts';
 
 /** Events of one run that one commit takes. */
 const BATCH = 100;
@@ -20,6 +31,13 @@ const BATCH = 100;
 const READ_TOGETHER = 500;
 const ADOPT_AT_ONCE = 50;
 const LOAD_AT_ONCE = 10;
+
+/** Steps of a run whose first decision is committed with its creation; of a larger one the creation is answered first. */
+const MOST_FIRST_STEPS = 100;
+const FRESH = { memory: null, snapshotEvents: 0, recorded: null };
+
+/** `decided`: the run has taken it. */
+export type DecidedAnswer = SettleAnswer & { readonly decided?: boolean };
 
 interface Run {
   readonly coordinator: Coordinator;
@@ -35,6 +53,7 @@ export class RunLoop {
   readonly #parts: RunLoopParts;
   readonly #strategies: Strategies;
   readonly #consultations: Consultations;
+  readonly #commits: RunCommit;
   readonly #runs = new Map<WorkflowId, Run>();
   readonly #mail = new Set<WorkflowId>();
   /** Runs whose last commit has an unknown outcome, or whose load failed: read again by the next poll. */
@@ -49,6 +68,19 @@ export class RunLoop {
   constructor(parts: RunLoopParts, strategies: Strategies) {
     this.#parts = parts;
     this.#strategies = strategies;
+    this.#commits = new RunCommit(parts, {
+      lost: ({ id }) => {
+        this.#drop(id, 'detached');
+        this.#doubtful.add(id);
+      },
+      ended: ({ id }) => this.#drop(id, 'ended'),
+      began: (child) => this.#beginChild(child),
+      told: (id) => {
+        this.poke(id);
+        parts.bus.publish({ type: 'workflow', workflowId: id });
+      },
+      consult: (coordinator) => this.#consult(coordinator),
+    });
     this.#consultations = new Consultations(
       parts,
       (id) => this.poke(id),
@@ -94,14 +126,14 @@ export class RunLoop {
   /** A run that was started here just now. */
   begin(row: WorkflowRow, definition: Definition): void {
     if (!this.#open || this.#runs.has(row.id)) return;
-    this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded: null });
+    this.#hold(this.#coordinator(row, definition, FRESH), row.pattern);
     this.poke(row.id);
   }
 
   /** A run that came into being started: the commit that made it wrote its first mail, and only that, so nothing need be read. */
   beginNew(row: WorkflowRow, definition: Definition, recorded: Recorded | null = null): void {
     if (!this.#open || this.#runs.has(row.id) || row.startedAt === null) return;
-    this.#hold(row, definition, { memory: null, snapshotEvents: 0, recorded });
+    this.#hold(this.#coordinator(row, definition, { ...FRESH, recorded }), row.pattern);
     const event = { type: 'started', atMs: Date.parse(row.startedAt), seed: row.spec.seed } as const;
     this.deliver({ workflowId: row.id, eventId: 'started', event });
   }
@@ -217,17 +249,28 @@ export class RunLoop {
   async #advance(id: WorkflowId, run: Run, events: readonly InboxEvent[]): Promise<void> {
     try {
       await this.#decide(run.coordinator, events);
-      run.busy = false;
       if (events.length >= BATCH) this.#mail.add(id);
-      this.#goOn(id, run);
+      this.#free(id, run);
     } catch (error) {
-      this.#parts.ambient.log.warn('a decision of a workflow was not committed for sure', {
-        workflowId: id,
-        error: toWireError(error).message,
-      });
-      this.#drop(id, 'detached');
-      this.#doubtful.add(id);
+      this.#doubt(id, error);
     }
+  }
+
+  /** It can decide again. */
+  #free(id: WorkflowId, run: Run): void {
+    run.busy = false;
+    this.#goOn(id, run);
+    if (this.#open) this.#read();
+  }
+
+  /** Whether its last decision was committed is not known. */
+  #doubt(id: WorkflowId, error: unknown): void {
+    this.#parts.ambient.log.warn('a decision of a workflow was not committed for sure', {
+      workflowId: id,
+      error: toWireError(error).message,
+    });
+    this.#drop(id, 'detached');
+    this.#doubtful.add(id);
     if (this.#open) this.#read();
   }
 
@@ -238,40 +281,84 @@ export class RunLoop {
     } catch (error) {
       const failure = new RuntimeError('definition_changed', 'the strategy of the run cannot go on', { cause: error });
       this.#parts.ambient.log.error('a strategy threw', { workflowId: coordinator.id, error });
-      await this.#giveUp(coordinator.id, coordinator.tenant, coordinator.version, failure);
+      await this.#giveUp(coordinator, failure);
       return;
     }
-    await this.#commit(coordinator, prepared);
+    const { store } = this.#parts;
+    await this.#commits.run(coordinator, prepared, async (advance) => ({ advanced: await store.advance(advance) }));
   }
 
-  async #commit(coordinator: Coordinator, prepared: Prepared): Promise<void> {
-    const { store, slots, feed } = this.#parts;
-    const { advance } = prepared;
-    const reserved = advance.schedule.map((task) =>
-      task.runAt === undefined && !task.delayMs ? slots.reserve(task.queue) : undefined,
-    );
-    try {
-      const result = await store.advance({ ...advance, claim: reserved.map((slot) => slot !== undefined) });
-      if (result.outcome === 'conflict') {
-        this.#drop(coordinator.id, 'detached');
-        this.#doubtful.add(coordinator.id);
-        return;
-      }
-      coordinator.committed(prepared, result.version);
-      feed.publish(result.events);
-      this.#tell(coordinator, prepared);
-      for (const row of result.began) this.#beginChild(row);
-      for (const id of result.told) this.#hint(id);
-      this.#consult(coordinator);
-      this.#startClaimed(advance, reserved, new Map(result.claimed.map((task) => [task.taskId, task])));
-      if (result.cancelledRunning.length > 0) this.#parts.stopRunning(result.cancelledRunning);
-      if (prepared.ended) this.#drop(coordinator.id, 'ended');
-    } catch (error) {
-      slots.suspectClaims?.();
-      throw error;
-    } finally {
-      for (const slot of reserved) if (slot) slots.unreserve(slot);
+  // ---- decisions in the commit of what they are about ------------------------------------------------------------------------
+
+  /**
+   * Settles the attempt of a step; where its run is here and free, the decision on it is in the same commit (`decided`), and its events
+   * are told. Rejects as `TaskStore.settle` does.
+   */
+  async settle(settle: SettleTask, ended: EndedAttempt): Promise<DecidedAnswer> {
+    const id = ended.task.workflowId;
+    const run = this.#open && id !== undefined && !this.#mail.has(id) ? this.#runs.get(id) : undefined;
+    const mail = run && !run.busy && run.direct.length === 0 ? stepEnd(settle, ended) : undefined;
+    if (!run || !mail) return this.#parts.tasks.settle(settle);
+    run.busy = true;
+    run.turns += 1;
+    const settling = this.#settleDecided(run, settle, mail);
+    this.#track(settling.then(noop, noop));
+    return settling;
+  }
+
+  async #settleDecided(run: Run, settle: SettleTask, mail: InboxEvent): Promise<DecidedAnswer> {
+    const { store, tasks, feed } = this.#parts;
+    const { coordinator } = run;
+    const prepared = await coordinator.prepare([mail]).catch(() => undefined);
+    if (!prepared) {
+      // As mail it says what is wrong, and ends the run.
+      this.#free(coordinator.id, run);
+      return tasks.settle(settle);
     }
+    const write = async (advance: Advance) => {
+      const both = await store.settleDecided(settle, mail, { ...advance, consumed: [] });
+      if (both.settled.outcome === 'committed') feed.publish(both.settled.events);
+      return both;
+    };
+    try {
+      const { settled, advanced } = await this.#commits.run(coordinator, prepared, write);
+      this.#free(coordinator.id, run);
+      if (settled.outcome !== 'committed') return settled;
+      return { ...settled, events: [], decided: advanced.outcome === 'committed' };
+    } catch (error) {
+      this.#doubt(coordinator.id, error);
+      throw error;
+    }
+  }
+
+  /**
+   * Creates a run that starts, with its first decision in the same commit, and holds it. Undefined where that cannot be and nothing was
+   * done: create it, then {@link beginNew}. Rejects as `WorkflowStore.create` does.
+   */
+  async createDecided(workflow: NewWorkflow, definition: Definition): Promise<CreateAnswer | undefined> {
+    const { store, feed } = this.#parts;
+    const { id, tenant, spec, fork } = workflow;
+    if (!this.#open || spec.tasks.length > MOST_FIRST_STEPS) return undefined;
+    const coordinator = this.#coordinator({ id, tenant, version: 1, depth: 0 }, definition, {
+      memory: null,
+      snapshotEvents: 0,
+      recorded: fork?.recorded ?? null,
+    });
+    const event = { type: 'started', atMs: Math.floor(store.nowMs()), seed: spec.seed } as const;
+    const started = { workflowId: id, eventId: 'started', event };
+    const prepared = await coordinator.prepare([started]).catch(() => undefined);
+    if (!prepared) return undefined;
+    let run: Run | undefined;
+    const { created } = await this.#commits.run(coordinator, prepared, async (advance) => {
+      const both = await store.createDecided(workflow, { ...advance, consumed: [] });
+      if (both.created.outcome === 'created') {
+        feed.publish(both.created.events);
+        run = this.#hold(coordinator, spec.pattern, 'busy');
+      }
+      return both;
+    });
+    if (run) this.#free(id, run);
+    return created;
   }
 
   #beginChild(row: WorkflowRow): void {
@@ -283,47 +370,10 @@ export class RunLoop {
     }
   }
 
-  #hint(id: WorkflowId): void {
-    this.poke(id);
-    this.#parts.bus.publish({ type: 'workflow', workflowId: id });
-  }
-
   /** Carries out what was asked and not answered: directory look-ups and calls for bids. After a crash they are asked again. */
   #consult(coordinator: Coordinator): void {
     const { memory } = coordinator;
     if (memory) this.#consultations.go(coordinator, memory);
-  }
-
-  #startClaimed(
-    advance: Advance,
-    reserved: (TakenSlot | undefined)[],
-    claimed: ReadonlyMap<string, Parameters<RunLoopParts['slots']['accept']>[0][number]>,
-  ): void {
-    const { slots, bus } = this.#parts;
-    const waiting = new Set<string>();
-    advance.schedule.forEach((task, index) => {
-      const claim = claimed.get(task.id);
-      const slot = reserved[index];
-      if (!claim) {
-        waiting.add(task.queue);
-        return;
-      }
-      reserved[index] = undefined;
-      slots.accept([claim], slot);
-    });
-    for (const queue of waiting) bus.publish({ type: 'queue', queue });
-  }
-
-  #tell({ id, tenant }: Coordinator, { began, over, advance }: Prepared): void {
-    const { observer, feed } = this.#parts;
-    for (const { round, outcome } of over) observer?.stepEnded?.(id, round, outcome);
-    for (const step of began) {
-      observer?.stepStarted?.(id, step);
-      const data = { step: step.step, round: step.round, state: 'queued', taskId: step.taskId };
-      feed.notice({ stream: id, type: 'workflow.step', tenant, data });
-    }
-    for (const decision of advance.decisions)
-      feed.notice({ stream: id, type: 'workflow.decision', tenant, data: { ...decision } });
   }
 
   // ---- holding and giving up -----------------------------------------------------------------------------------------------
@@ -344,13 +394,17 @@ export class RunLoop {
       try {
         const { definition, memory, snapshotEvents } = recover(this.#strategies, stored, taskIds);
         if (!this.#open || this.#runs.has(id)) return;
-        this.#hold(stored.row, definition, { memory, snapshotEvents, recorded: stored.recorded });
-        const coordinator = this.coordinatorOf(id);
-        if (coordinator) this.#consult(coordinator);
+        const coordinator = this.#coordinator(stored.row, definition, {
+          memory,
+          snapshotEvents,
+          recorded: stored.recorded,
+        });
+        this.#hold(coordinator, stored.row.pattern);
+        this.#consult(coordinator);
         this.poke(id);
       } catch (error) {
         ambient.log.error('a run cannot be taken up again', { workflowId: id, error: toWireError(error).message });
-        await this.#giveUp(id, stored.row.tenant, stored.row.version, error);
+        await this.#giveUp(stored.row, error);
       }
     } catch (error) {
       ambient.log.warn('a run could not be loaded', { workflowId: id, error: toWireError(error).message });
@@ -358,16 +412,29 @@ export class RunLoop {
     }
   }
 
-  #hold(
-    row: WorkflowRow,
+  #coordinator(
+    row: Pick<WorkflowRow, 'id' | 'tenant' | 'version' | 'depth'>,
     definition: Definition,
     known: Pick<CoordinatorParts, 'memory' | 'snapshotEvents' | 'recorded'>,
-  ): Run {
-    const { capabilities, observer } = this.#parts;
-    const { id, tenant, version, pattern, depth } = row;
-    const strategies = this.#strategies;
-    const coordinator = new Coordinator({ id, tenant, version, definition, capabilities, strategies, depth, ...known });
-    const run = { coordinator, busy: false, turns: 0, direct: [] };
+  ): Coordinator {
+    const { id, tenant, version, depth } = row;
+    const { capabilities } = this.#parts;
+    return new Coordinator({
+      id,
+      tenant,
+      version,
+      definition,
+      capabilities,
+      strategies: this.#strategies,
+      depth,
+      ...known,
+    });
+  }
+
+  #hold(coordinator: Coordinator, pattern: string, state: 'free' | 'busy' = 'free'): Run {
+    const { observer } = this.#parts;
+    const { id, tenant } = coordinator;
+    const run = { coordinator, busy: state === 'busy', turns: 0, direct: [] };
     this.#runs.set(id, run);
     observer?.runStarted?.({ id, tenant, pattern });
     for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);
@@ -386,35 +453,9 @@ export class RunLoop {
     observer?.runEnded?.(id, outcome);
   }
 
-  /** Ends a run that cannot be decided any more, with everything it has open. */
-  async #giveUp(id: WorkflowId, tenant: string, version: number, error: unknown): Promise<void> {
-    const { store, tasks, feed, stopRunning } = this.#parts;
-    const row = await store.get(id, tenant);
-    const result = await store.advance({
-      workflowId: id,
-      tenant,
-      version,
-      consumed: [],
-      journal: [],
-      schedule: [],
-      cancel: [],
-      timers: [],
-      decisions: [{ kind: 'stop', rule: 'definition_changed', chosen: 'failed' }],
-      events: [],
-      progress: row?.progress ?? { done: 0, total: 0 },
-      end: { status: 'failed', stopReason: 'definition_changed', output: null, error: toWireError(error) },
-    });
-    this.#drop(id, 'ended');
-    if (result.outcome === 'conflict') return;
-    feed.publish(result.events);
-    // Its memory cannot be trusted, so what is open is asked of the tasks themselves.
-    const open = (await tasks.byWorkflow(id)).filter((task) => !isTerminalTask(task.status));
-    for (const task of open) {
-      const cancelled = await tasks.cancel(task.id, tenant);
-      if (cancelled.outcome !== 'cancelled') continue;
-      feed.publish(cancelled.events);
-      if (cancelled.wasRunning) stopRunning([{ taskId: task.id, fence: cancelled.fence, node: cancelled.node }]);
-    }
+  async #giveUp(run: { readonly id: WorkflowId; readonly tenant: string; readonly version: number }, error: unknown) {
+    await giveUp(this.#parts, run, error);
+    this.#drop(run.id, 'ended');
   }
 
   #track(work: Promise<void>): void {
@@ -422,3 +463,5 @@ export class RunLoop {
     this.#working.add(tracked);
   }
 }
+
+const noop = (): void => {};

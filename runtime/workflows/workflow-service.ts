@@ -4,7 +4,8 @@ import type { CoordinationStrategy, Decision } from '../contracts/coordination.t
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import { isId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
-import type { InboxEvent, Page } from '../contracts/store.ts';
+import type { InboxEvent, NewWorkflow, Page } from '../contracts/store.ts';
+import type { SettleTask } from '../contracts/task.ts';
 import { parseInput } from '../contracts/validation.ts';
 import {
   type AppendItems,
@@ -33,8 +34,9 @@ import { planned, statisticsOf, stuckRuns } from './figures.ts';
 import { recordedOf, withAppended } from './fork.ts';
 import type { RunLoopParts } from './ports.ts';
 import { RunControl } from './run-control.ts';
-import { RunLoop } from './run-loop.ts';
+import { type DecidedAnswer, RunLoop } from './run-loop.ts';
 import { RunReader } from './run-reader.ts';
+import type { EndedAttempt } from './step-end.ts';
 import type { StepsWanted } from './step-page.ts';
 import { summaryOf } from './workflow-view.ts';
 
@@ -84,6 +86,11 @@ export class WorkflowService implements WorkflowsApi {
     return this.#loop.deliver(mail);
   }
 
+  /** Settles the attempt of a step, with the decision of its run in the same commit where that can be. */
+  settle(settle: SettleTask, ended: EndedAttempt): Promise<DecidedAnswer> {
+    return this.#loop.settle(settle, ended);
+  }
+
   /** Runs in memory here, and the patterns that can be asked for. */
   status(): { readonly runs: number; readonly patterns: readonly string[] } {
     return { runs: this.#loop.size, patterns: [...this.#strategies.keys()].sort() };
@@ -121,23 +128,25 @@ export class WorkflowService implements WorkflowsApi {
   async #create(
     definition: Definition,
     call: CallContext,
-    how: Pick<Parameters<WorkflowServiceParts['store']['create']>[0], 'start' | 'fork' | 'idempotency'>,
+    how: Pick<NewWorkflow, 'start' | 'fork' | 'idempotency'>,
   ): Promise<WorkflowView> {
     const { store, ambient, feed } = this.#parts;
     const { spec, strategy, options, defHash } = definition;
-    const result = await store.create({
+    const workflow = {
       id: ambient.newId('workflow'),
       tenant: call.tenant,
       spec,
       defHash,
       total: strategy.steps(spec, options, null).length,
       ...how,
-    });
+    };
+    const decided = how.start ? await this.#loop.createDecided(workflow, definition) : undefined;
+    const result = decided ?? (await store.create(workflow));
     if (result.outcome === 'mismatch')
       throw new RuntimeError('idempotency_mismatch', 'the idempotency key was used with another body');
     if (result.outcome === 'duplicate') return this.get(result.row.id, call);
-    feed.publish(result.events);
-    if (how.start) this.#loop.beginNew(result.row, definition, how.fork?.recorded ?? null);
+    if (!decided) feed.publish(result.events);
+    if (how.start && !decided) this.#loop.beginNew(result.row, definition, how.fork?.recorded ?? null);
     return this.#reader.viewOf({ ...result.row, metrics: null }, definition, null, {}, []);
   }
 

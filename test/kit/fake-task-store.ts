@@ -329,6 +329,8 @@ export class FakeTaskStore implements TaskStore {
       crashCount,
       priority: task.priority,
       queuedForMs: 0,
+      createdAtMs: 0,
+      claimedAtMs: 0,
     };
   }
 

@@ -17,7 +17,13 @@ import type {
   WorkflowRow,
   WorkflowStore,
 } from '../../runtime/contracts/store.ts';
-import { type ClaimedTask, isTerminalTask, type TaskState, type TaskView } from '../../runtime/contracts/task.ts';
+import {
+  type ClaimedTask,
+  isTerminalTask,
+  type SettleTask,
+  type TaskState,
+  type TaskView,
+} from '../../runtime/contracts/task.ts';
 
 interface Run {
   row: WorkflowRow;
@@ -31,6 +37,8 @@ interface Run {
   readonly recorded: Recorded | null;
   readonly timers: Map<string, number>;
 }
+
+type Outcome = { readonly result: unknown } | { readonly fails: string };
 
 export interface MemoryTask {
   readonly task: NewTask;
@@ -81,24 +89,20 @@ export class MemoryWorld {
     return claimedOf(entry);
   }
 
-  /** Transaction A: the outcome under the fence and the row in the inbox. False: fenced. */
-  settle(id: TaskId, fence: number, outcome: { result: unknown } | { fails: string }): boolean {
+  /** The outcome under the fence and the row in the inbox. False: fenced. */
+  settle(id: TaskId, fence: number, outcome: Outcome): boolean {
     const entry = this.tasks.get(id);
     if (entry?.state !== 'running' || entry.fence !== fence) return false;
-    this.#end(entry, 'result' in outcome ? 'completed' : 'failed', outcome);
+    this.#end(entry, outcome, this.mailOf(entry, outcome));
     return true;
   }
 
-  #end(entry: MemoryTask, state: TaskState, outcome: { result: unknown } | { fails: string }): void {
-    entry.state = state;
-    entry.owner = null;
-    this.nowMs += 1;
-    const { workflow, id } = entry.task;
-    const base = { atMs: this.nowMs, taskId: id, agentId: null, attempts: entry.starts, startedAtMs: this.nowMs - 1 };
-    if ('result' in outcome) entry.result = outcome.result;
-    else entry.error = wireError('handler_failed', outcome.fails);
-    if (!workflow) return;
+  /** What the run of a step is told of its end now. */
+  mailOf({ task: { id, workflow }, starts, state }: MemoryTask, outcome: Outcome): InboxEvent | undefined {
+    if (!workflow) return undefined;
     const step = { step: workflow.step, round: workflow.round };
+    const atMs = this.nowMs + 1;
+    const base = { atMs, taskId: id, agentId: null, attempts: starts, startedAtMs: atMs - 1 };
     const event: CoordinationEvent =
       'result' in outcome
         ? { type: 'step.completed', output: outcome.result, ...step, ...base }
@@ -109,7 +113,16 @@ export class MemoryWorld {
             ...step,
             ...base,
           };
-    this.post(workflow.id, `task:${id}`, event);
+    return { workflowId: workflow.id, eventId: `task:${id}`, event };
+  }
+
+  #end(entry: MemoryTask, outcome: Outcome, mail: InboxEvent | undefined): void {
+    if (!isTerminalTask(entry.state)) entry.state = 'result' in outcome ? 'completed' : 'failed';
+    entry.owner = null;
+    this.nowMs += 1;
+    if ('result' in outcome) entry.result = outcome.result;
+    else entry.error = wireError('handler_failed', outcome.fails);
+    if (mail) this.post(mail.workflowId, mail.eventId, mail.event);
   }
 
   post(id: WorkflowId, eventId: string, event: CoordinationEvent): boolean {
@@ -125,6 +138,7 @@ export class MemoryWorld {
     const get = (id: WorkflowId) => world.runs.get(id);
     const stored = (run: Run, event: NewEvent): RuntimeEvent => ({ ...event, seq: run.eventSeq++, at: world.at() });
     return {
+      nowMs: () => world.nowMs,
       async create({ id, tenant, spec, defHash, total, idempotency, fork, start = false }) {
         const known = idempotency && world.#keys.get(`${tenant}/${idempotency.key}`);
         if (known) {
@@ -136,6 +150,13 @@ export class MemoryWorld {
         if (idempotency) world.#keys.set(`${tenant}/${idempotency.key}`, { id, hash: idempotency.bodyHash });
         world.commits += 1;
         return { outcome: 'created', row, events: [] };
+      },
+      async createDecided(workflow, first) {
+        const created = await this.create({ ...workflow, start: true });
+        const run = created.outcome === 'created' ? get(workflow.id) : undefined;
+        if (!run) return { created, advanced: { outcome: 'conflict' } };
+        run.inbox.clear();
+        return { created, advanced: await this.advance(first) };
       },
       async start(id, tenant, seed) {
         const run = get(id);
@@ -153,6 +174,14 @@ export class MemoryWorld {
         const answer = world.#advance(node, advance, stored);
         if (fails === 'after') throw Object.assign(new Error('gone'), { code: 'store_unavailable' });
         return answer;
+      },
+      async settleDecided(settle, mail, advance) {
+        const entry = world.tasks.get(settle.taskId);
+        if (entry?.state !== 'running' || entry.fence !== settle.fence)
+          return { settled: { outcome: 'fenced' }, advanced: { outcome: 'conflict' } };
+        const advanced = await this.advance(advance);
+        world.#end(entry, outcomeOf(settle.settlement), advanced.outcome === 'conflict' ? mail : undefined);
+        return { settled: { outcome: 'committed', state: entry.state, events: [] }, advanced };
       },
       post: async (id, tenant, eventId, event) => get(id)?.row.tenant === tenant && world.post(id, eventId, event),
       async inbox(ids, limit) {
@@ -459,7 +488,9 @@ export class MemoryWorld {
         if (!entry) return { outcome: 'not_found' };
         const { owner: node, fence, state } = entry;
         if (isTerminalTask(state)) return { outcome: 'terminal', state };
-        this.#end(entry, 'cancelled', { fails: 'cancelled' });
+        entry.state = 'cancelled';
+        const outcome = { fails: 'cancelled' };
+        this.#end(entry, outcome, this.mailOf(entry, outcome));
         entry.fence += 1;
         return state === 'running' && node
           ? { outcome: 'cancelled', wasRunning: true, node, fence, events: [] }
@@ -468,6 +499,9 @@ export class MemoryWorld {
     };
   }
 }
+
+const outcomeOf = (settlement: SettleTask['settlement']): Outcome =>
+  settlement.type === 'completed' ? { result: settlement.result } : { fails: settlement.type };
 
 function claimedOf({ task, fence, starts }: MemoryTask): ClaimedTask {
   return {
@@ -480,7 +514,7 @@ function claimedOf({ task, fence, starts }: MemoryTask): ClaimedTask {
     timeoutMs: task.timeoutMs,
     idempotencyKey: task.id,
     tenant: task.tenant,
-    ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step } : {}),
+    ...(task.workflow ? { workflowId: task.workflow.id, stepKey: task.workflow.step, round: task.workflow.round } : {}),
     queue: task.queue,
     agentId: task.agentId ?? null,
     maxAttempts: task.retry.maxAttempts,
@@ -488,6 +522,8 @@ function claimedOf({ task, fence, starts }: MemoryTask): ClaimedTask {
     crashCount: 0,
     priority: task.priority,
     queuedForMs: 0,
+    createdAtMs: 0,
+    claimedAtMs: 0,
   };
 }
 

@@ -110,6 +110,7 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
     new Proxy(store, {
       get: (target, key) => {
         const method = Reflect.get(target, key) as (...args: unknown[]) => unknown;
+        if (key === 'nowMs') return () => method.apply(target);
         return async (...args: unknown[]) => {
           await undefined;
           if (!alive) throw new RuntimeError('store_unavailable', 'the node is dead');
@@ -139,7 +140,10 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
     },
     service: new WorkflowService({
       store: guarded<WorkflowStore>(world.store(id)),
-      tasks: guarded(world.taskStore()),
+      tasks: guarded({
+        ...world.taskStore(),
+        settle: () => Promise.reject(new RuntimeError('internal', 'the ends of tasks are told to the world')),
+      }),
       answerTask: () => Promise.reject(new RuntimeError('input_not_found', 'tasks here ask nothing')),
       node: id,
       strategies: options.strategies ?? STRATEGIES,
