@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
 import { taskInputSchema } from '../../runtime/contracts/human-question.ts';
+import type { CallContext } from '../../runtime/contracts/runtime.ts';
 import {
   appendItemsSchema,
   forkWorkflowSchema,
@@ -84,40 +85,22 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
         return request.c.json(presentWorkflow(view), 201);
       },
     }),
-    endpoint({
-      method: 'post',
+    kept({
       path: '/api/agents/workflows/{id}/signals',
       id: 'signalWorkflow',
-      tag: 'workflows',
       summary: 'Tell the strategy of a run something',
+      description: 'Kept; the run takes it.',
       body: workflowSignalSchema,
-      responses: {
-        202: { description: 'Kept; the run takes it.', content: json(keptSchema) },
-        404: NO_WORKFLOW,
-        409: WRONG_STATE,
-      },
-      async handle(request) {
-        await workflows.signal(workflowId(request), defined(request.body), request.call);
-        return request.c.json({ kept: true }, 202);
-      },
+      keep: (id, signal, call) => workflows.signal(id, defined(signal), call),
     }),
-    endpoint({
-      method: 'post',
+    kept({
       path: '/api/agents/workflows/{id}/items',
       id: 'appendItems',
-      tag: 'workflows',
       summary: 'More items for a pipeline whose source is open',
+      description: 'Kept; the pipeline takes them.',
       body: appendItemsSchema,
       maxBodyBytes: MAX_WORKFLOW_BYTES,
-      responses: {
-        202: { description: 'Kept; the pipeline takes them.', content: json(keptSchema) },
-        404: NO_WORKFLOW,
-        409: WRONG_STATE,
-      },
-      async handle(request) {
-        await workflows.append(workflowId(request), defined(request.body), request.call);
-        return request.c.json({ kept: true }, 202);
-      },
+      keep: (id, items, call) => workflows.append(id, defined(items), call),
     }),
     endpoint({
       method: 'get',
@@ -171,3 +154,27 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
 
 const inputsQuery = z.strictObject({ state: stateQuery, limit: limitQuery });
 type InputsQuery = z.output<typeof inputsQuery>;
+
+interface Kept<Body> {
+  readonly path: string;
+  readonly id: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly body: z.ZodType<Body>;
+  readonly maxBodyBytes?: number;
+  keep(id: string, body: Body, call: CallContext): Promise<unknown>;
+}
+
+/** Mail for a run: durable when it is answered, taken later. */
+function kept<Body>({ description, keep, ...route }: Kept<Body>): Endpoint {
+  return endpoint({
+    ...route,
+    method: 'post',
+    tag: 'workflows',
+    responses: { 202: { description, content: json(keptSchema) }, 404: NO_WORKFLOW, 409: WRONG_STATE },
+    async handle(request) {
+      await keep(workflowId(request), request.body, request.call);
+      return request.c.json({ kept: true }, 202);
+    },
+  });
+}

@@ -1,27 +1,21 @@
 // Tasks that wait for a person: put aside under the fence of the attempt that asks, and back in their queue with the answer, or when
-// nobody gave one in time. Statements of their own, so that the one that settles everything else carries nothing for them.
+// nobody gave one in time.
 
-import type { RuntimeEvent } from '../contracts/event.ts';
-import { fromUuid, toUuid } from '../contracts/ids.ts';
+import { fromUuid } from '../contracts/ids.ts';
 import type { Db, TaskStore } from '../contracts/store.ts';
 import type { SettleTask, TaskSettlement } from '../contracts/task.ts';
 import { sql, uuidOf } from './sql.ts';
-import { type OpenInputRow, openInputOf, usageWith } from './task-rows.ts';
+import { giveBack, giveBackStatement } from './task-give-back.ts';
+import { type OpenInputRow, openInputOf } from './task-rows.ts';
 
-// The guard of the settling statement: see there. The attempt is given back; `run_at` is when the question expires.
-const WAIT = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
-me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
-ok AS (UPDATE task t SET state = 'waiting', owner_node = NULL, attempt = t.attempt - 1, error = NULL,
-    run_at = now.at + $4::float8 * interval '1 millisecond', last_agent = coalesce($6::uuid, t.last_agent), event_seq = t.event_seq + 1,
-    inputs = coalesce(t.inputs, '[]'::jsonb) || jsonb_build_array($5::jsonb || jsonb_build_object('askedAt', now.at)),
-    usage = ${usageWith('$11::jsonb')}
-  FROM now, me WHERE t.id = $1 AND t.fence = $3 AND t.owner_node IS NOT DISTINCT FROM me.id
-  RETURNING t.id, t.fence, t.tenant, t.event_seq, t.claimed_at, now.at),
-history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, run_ms)
-  SELECT id, fence, $7::int, $2, $6::uuid, $8::int, claimed_at, at, 'waiting', $9::float8 FROM ok),
-ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT id, event_seq, 'task', tenant, 'task.waiting', at, $10::jsonb FROM ok)
-SELECT tenant, event_seq, at FROM ok`;
+// `run_at` is when the question expires.
+const WAIT = giveBackStatement({
+  name: 'task_put_aside',
+  how: 'waiting',
+  state: 'waiting',
+  set: `run_at = now.at + $10::float8 * interval '1 millisecond',
+    inputs = coalesce(t.inputs, '[]'::jsonb) || jsonb_build_array($11::jsonb || jsonb_build_object('askedAt', now.at))`,
+});
 
 // The question that was read is the one that is answered: their number tells.
 const ANSWER = `WITH open AS MATERIALIZED (SELECT id, jsonb_array_length(inputs) - 1 AS last, clock_timestamp() AS at FROM task
@@ -53,42 +47,10 @@ export function waitingData(op: SettleTask, { question }: Waiting): Record<strin
   };
 }
 
-export async function putAside(
-  db: Db,
-  node: string,
-  op: SettleTask,
-  settlement: Waiting,
-): ReturnType<TaskStore['settle']> {
+export function putAside(db: Db, node: string, op: SettleTask, settlement: Waiting): ReturnType<TaskStore['settle']> {
   const { expiresMs, ...asked } = settlement.question;
-  const data = waitingData(op, settlement);
-  const { rows } = await db.query<{ tenant: string; event_seq: number; at: string }>(
-    sql(
-      'task_put_aside',
-      WAIT,
-      toUuid(op.taskId),
-      node,
-      op.fence,
-      expiresMs,
-      JSON.stringify(asked),
-      op.agentId && toUuid(op.agentId),
-      op.attempt,
-      op.thread,
-      op.runMs,
-      JSON.stringify(data),
-      op.usage ? JSON.stringify(op.usage) : null,
-    ),
-  );
-  const [row] = rows;
-  if (!row) return { outcome: 'fenced' };
-  const event: RuntimeEvent = {
-    stream: op.taskId,
-    seq: row.event_seq,
-    type: 'task.waiting',
-    tenant: row.tenant,
-    at: row.at,
-    data,
-  };
-  return { outcome: 'committed', state: 'waiting', events: [event] };
+  const values = [expiresMs, JSON.stringify(asked)];
+  return giveBack(db, WAIT, { node, op, data: waitingData(op, settlement), values });
 }
 
 /** What nobody answered in time is closed, also while the task is not yet back in its queue. */
