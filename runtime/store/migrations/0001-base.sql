@@ -17,7 +17,7 @@ CREATE TABLE node (
 
 -- One row: the secret that the nodes of this database sign their frames with.
 CREATE TABLE cluster_key (
-  single boolean PRIMARY KEY DEFAULT true CHECK (single),
+  sole boolean PRIMARY KEY DEFAULT true CHECK (sole),
   secret text NOT NULL
 );
 
