@@ -48,6 +48,7 @@ export const ACCESS: Readonly<Record<string, Allowed>> = {
   'GET /api/agents/status': READ,
   'GET /api/agents/metrics': READ,
   'GET /api/agents/tree': READ,
+  'GET /api/agents/nodes': READ,
   'GET /api/agents/dead-letters': READ,
   'GET /api/agents/events': READ,
   'POST /api/agents/initialize': ADMIN,

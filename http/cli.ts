@@ -7,6 +7,7 @@ import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { exitCodeOf, failureText } from './commands/failure.ts';
 import { addMigrateCommand } from './commands/migrate.ts';
+import { addNodesCommand } from './commands/nodes.ts';
 import { addStartCommand } from './commands/start.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTaskCommand } from './commands/task.ts';
@@ -27,6 +28,7 @@ for (const add of [
   addDemoCommand,
   addTokenCommand,
   addStatusCommand,
+  addNodesCommand,
   addAgentsCommand,
   addTaskCommand,
   addWorkflowCommand,

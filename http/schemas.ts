@@ -105,6 +105,26 @@ export const statusSchema = z
   })
   .meta({ id: 'SystemStatus' });
 
+export const nodesSchema = z
+  .object({
+    items: z.array(
+      z.looseObject({
+        id: z.string(),
+        host: z.string(),
+        pid: z.number().int(),
+        state: z.enum(['active', 'draining', 'suspect']).meta({
+          description: 'suspect: its lease has expired, and its work is about to be given to others.',
+        }),
+        self: z.boolean().meta({ description: 'The node that answers.' }),
+        agents: z.number().int(),
+        heartbeatAgeMs: z.number(),
+        startedAt: z.string(),
+      }),
+    ),
+    links: counts.meta({ description: 'What the links of the answering node to the others have carried.' }),
+  })
+  .meta({ id: 'Nodes' });
+
 export const metricsSchema = z
   .object({
     agents: z.record(z.string(), z.unknown()),

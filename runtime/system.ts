@@ -26,6 +26,7 @@ export async function startSystem(options: SystemOptions): Promise<TroupeRuntime
     await system.start();
     return system;
   } catch (error) {
+    await foundation.wire?.close();
     await foundation.store.close();
     throw error;
   }

@@ -5,7 +5,7 @@ import { DEAD_LETTER_REASONS } from '../../runtime/contracts/envelope.ts';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
 import { type Endpoint, endpoint, JSON_TYPE, json, PROMETHEUS_TYPE, type RouteDeps } from '../endpoint.ts';
 import { accepts, cursorQuery, limitQuery } from '../params.ts';
-import { deadLettersSchema, metricsSchema, stateSchema, statusSchema, treeSchema } from '../schemas.ts';
+import { deadLettersSchema, metricsSchema, nodesSchema, stateSchema, statusSchema, treeSchema } from '../schemas.ts';
 import { defined } from './agents.ts';
 
 export function systemRoutes({ runtime, log, onExit }: RouteDeps): Endpoint[] {
@@ -57,6 +57,15 @@ export function systemRoutes({ runtime, log, onExit }: RouteDeps): Endpoint[] {
       summary: 'The supervision tree',
       responses: { 200: { description: 'From the root down.', content: json(treeSchema) } },
       handle: async ({ c }) => c.json(system.tree()),
+    }),
+    endpoint({
+      method: 'get',
+      path: '/api/agents/nodes',
+      id: 'listNodes',
+      tag: 'system',
+      summary: 'The nodes of the cluster with their agents and the age of their heartbeat',
+      responses: { 200: { description: 'By the clock of the database.', content: json(nodesSchema) } },
+      handle: async ({ c }) => c.json(await system.nodes()),
     }),
     endpoint({
       method: 'get',

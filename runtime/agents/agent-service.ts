@@ -15,6 +15,7 @@ import {
 import type { TellResult } from '../contracts/envelope.ts';
 import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId, NodeId } from '../contracts/ids.ts';
+import type { RemoteRoute } from '../contracts/messaging.ts';
 import type { Ambient, Dispose, EventFeed, Manifest, ThreadPool } from '../contracts/ports.ts';
 import type { AgentListFilter, AgentsApi, CallContext, RemovalReport } from '../contracts/runtime.ts';
 import type { AgentRow, Page, Store } from '../contracts/store.ts';
@@ -35,6 +36,8 @@ export interface AgentServiceOptions {
   readonly feed: EventFeed;
   readonly ambient: Ambient;
   readonly node: NodeId;
+  /** The way to agents of other nodes; undefined where there are none. */
+  readonly elsewhere: () => RemoteRoute | undefined;
   readonly runningOn: RunningOn;
   readonly draining: () => boolean;
   /** SHA-256 of a value's canonical JSON. */
@@ -46,10 +49,13 @@ const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 1_000;
 const DEFAULT_DRAIN_MS = 20_000;
 const STATS_FRESH_MS = 250;
+const MAX_ADDRESSES = 10_000;
 const NO_STATS: ReadonlyMap<AgentId, CellStats> = new Map();
 
 export class AgentService implements AgentsApi {
   readonly #options: AgentServiceOptions;
+  /** Agents of other nodes that were written to, by tenant and id. */
+  readonly #addresses = new Map<string, AgentId>();
   #stats: { readonly atMs: number; readonly byId: Promise<ReadonlyMap<AgentId, CellStats>> } | undefined;
 
   constructor(options: AgentServiceOptions) {
@@ -203,8 +209,13 @@ export class AgentService implements AgentsApi {
     listener: (end: Terminated) => void,
     call: CallContext = DEFAULT_CALL,
   ): Promise<Dispose> {
-    const id = this.#options.home.find(idOrName, call.tenant)?.row.id ?? (idOrName as AgentId);
-    return this.#options.tree.watch(id, listener);
+    const { home, tree, store, elsewhere } = this.#options;
+    const resident = home.find(idOrName, call.tenant);
+    const remote = resident ? undefined : elsewhere();
+    const row = remote ? await store.agents.get(idOrName, call.tenant) : null;
+    // Over Redis only what lives elsewhere and may live on: all else is told here and now.
+    if (remote && row && row.desired !== 'terminated') return remote.watch(row.id, listener);
+    return tree.watch(resident?.row.id ?? row?.id ?? (idOrName as AgentId), listener);
   }
 
   types(): readonly ManifestEntry[] {
@@ -236,10 +247,27 @@ export class AgentService implements AgentsApi {
   async #resident(idOrName: string, tenant: string): Promise<AgentId> {
     const resident = this.#options.home.find(idOrName, tenant);
     if (resident) return resident.row.id;
+    const known = this.#addresses.get(`${tenant}/${idOrName}`);
+    if (known !== undefined) return known;
     const row = await this.#row(idOrName, tenant);
-    throw new RuntimeError('actor_not_found', `agent ${row.id} does not live on this node`, {
-      details: { id: row.id, node: row.owner },
-    });
+    if (!this.#options.elsewhere()) {
+      throw new RuntimeError('actor_not_found', `agent ${row.id} does not live on this node`, {
+        details: { id: row.id, node: row.owner },
+      });
+    }
+    // An id says for ever who is meant, a name does not.
+    if (idOrName === row.id) this.#remember(`${tenant}/${idOrName}`, row.id);
+    return row.id;
+  }
+
+  #remember(key: string, id: AgentId): void {
+    if (this.#addresses.size >= MAX_ADDRESSES) {
+      for (const oldest of this.#addresses.keys()) {
+        this.#addresses.delete(oldest);
+        break;
+      }
+    }
+    this.#addresses.set(key, id);
   }
 
   #refuseIllegal(row: AgentRow, event: LifecycleEvent): void {

@@ -48,6 +48,11 @@ export class Directory {
     return this.#entries.get(id);
   }
 
+  /** Whether it lives here, is to, or is expected back. */
+  has(id: AgentId): boolean {
+    return this.#entries.has(id) || this.#lost.has(id);
+  }
+
   all(): Iterable<Entry> {
     return this.#entries.values();
   }

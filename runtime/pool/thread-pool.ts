@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import type { DeadLetter, TellResult } from '../contracts/envelope.ts';
 import { RuntimeError, toWireError, wireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
+import type { LocalMail, RemoteRoute } from '../contracts/messaging.ts';
 import type { Ambient, Dispose, ThreadPool, ThreadPoolOptions } from '../contracts/ports.ts';
 import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
 import type {
@@ -28,15 +29,27 @@ import { Directory, type Thread } from './directory.ts';
 import { Junctions } from './junctions.ts';
 import { TaskTable } from './task-table.ts';
 import { START_TIMEOUT_MS, Threads } from './threads.ts';
+import { Outside } from './outside.ts';
 
 /** A pool over Piscina. Nothing runs before `start`. */
-export function createThreadPool(options: ThreadPoolOptions, ambient: Ambient): ThreadPool {
+export function createThreadPool(options: NodePoolOptions, ambient: Ambient): NodePool {
+/** A durable message in its handler: nobody takes it away, only the death of its cell does. */
+const FOREVER_MS = 2 ** 52;
+
+/** The pool with its actors as other nodes reach them. */
+export type NodePool = ThreadPool & { readonly mail: LocalMail };
+
+export interface NodePoolOptions extends ThreadPoolOptions {
+  /** The way to actors that do not live here; asked when there is something to send. Undefined: there are no other nodes. */
+  readonly remote?: () => RemoteRoute | undefined;
+}
+
   return new Pool(options, ambient);
 }
 
-class Pool implements ThreadPool, PeerOwner {
+class Pool implements NodePool, PeerOwner {
   readonly label: string;
-  readonly options: ThreadPoolOptions;
+  readonly options: NodePoolOptions;
   readonly ambient: Ambient;
   readonly directory: Directory;
   readonly tasks = new TaskTable();
@@ -48,7 +61,9 @@ class Pool implements ThreadPool, PeerOwner {
   readonly #junctions = new Junctions();
   readonly #listeners = new Set<(notice: PoolNotice) => void>();
 
-  constructor(options: ThreadPoolOptions, ambient: Ambient) {
+  readonly #outside: Outside;
+  readonly mail: LocalMail;
+  constructor(options: NodePoolOptions, ambient: Ambient) {
     this.options = options;
     this.ambient = ambient;
     this.label = `${options.node}.0`;
@@ -64,6 +79,15 @@ class Pool implements ThreadPool, PeerOwner {
     this.#attempts = new Attempts(this, this.#threads, this.#peer);
   }
 
+    this.#outside = new Outside({
+      directory: this.directory,
+      peer: this.#peer,
+      links: () => this.#threads.all().flatMap(({ link }) => (link ? [link] : [])),
+      signal: (id, signal) => this.signal(id, signal),
+      remote: () => options.remote?.(),
+      nowMs: () => Math.round(ambient.clock.nowMs()),
+    });
+    this.mail = this.#outside.mail;
   connect(thread: number, port: DataPort): Link {
     return this.#peer.connect(thread, port);
   }
@@ -116,6 +140,7 @@ class Pool implements ThreadPool, PeerOwner {
   spawn(spec: CellSpec, place: { readonly thread?: number; readonly dedicated: boolean }): Promise<CellStarted> {
     return this.#cells.spawn(spec, place);
   }
+    this.#outside.arrived(spec.id);
 
   stopCell(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
     return this.#cells.stop(id, mode, timeoutMs);
@@ -147,6 +172,11 @@ class Pool implements ThreadPool, PeerOwner {
     const { from, traceparent, protocol } = options;
     const meta =
       traceparent || (protocol && protocol !== 'direct')
+    const remote = this.#elsewhere(to);
+    if (remote) {
+      const mail = { to, type, body, ...options };
+      return new Promise((resolve) => remote.tell(mail, resolve));
+    }
         ? { ...(traceparent ? { traceparent } : {}), ...(protocol ? { protocol } : {}) }
         : null;
     return this.#peer.tellConfirmed(to, type, body, { from, fromSlot: 0, meta });
@@ -156,14 +186,22 @@ class Pool implements ThreadPool, PeerOwner {
     const { timeoutMs, signal, traceparent } = options;
     const meta = traceparent ? { traceparent } : null;
     return this.#peer.ask(to, type, body, { from: undefined, fromSlot: 0, meta, timeoutMs, signal });
+    const remote = this.#elsewhere(to);
+    if (remote) return remote.ask({ to, type, body, ...options });
   }
 
   deliverLocally(_envelope: Envelope): boolean {
     return false;
   }
 
-  deliver(): void {
-    // Nothing lives on the main thread: no slot of it is ever given out.
+  /** The way to an actor that does not live here, if there are other nodes. */
+  #elsewhere(to: AgentId): RemoteRoute | undefined {
+    return this.directory.has(to) ? undefined : this.options.remote?.();
+  }
+
+  deliver(link: Link, sequence: number, slot: number, message: Delivered, timeoutMs: number): void {
+    // Nothing lives on the main thread: its slots are those of actors on other nodes.
+    this.#outside.deliver(link, sequence, slot, message, timeoutMs);
   }
 
   route(id: AgentId): Route | undefined {
@@ -232,6 +270,10 @@ class Pool implements ThreadPool, PeerOwner {
     this.#junctions.down(link.peer);
   }
 
+      if (!place && why === 'actor_not_found') {
+        this.#outside.locate(asker.link, correlation, id);
+        return;
+      }
   frameEnded(): void {}
   unpaused(): void {}
   undelivered(): void {}

@@ -30,7 +30,7 @@ import {
   WorkflowsSupervisor,
 } from './workflows-supervisor.ts';
 
-export type SystemGroup = 'threads' | 'workflows' | 'work' | 'edge';
+export type SystemGroup = 'threads' | 'cluster' | 'workflows' | 'work' | 'edge';
 
 /** The exit code of a node whose root gave up: a system child beyond its budget. The parent process starts it anew. */
 export const ESCALATED_EXIT_CODE = 80;
@@ -120,7 +120,13 @@ class Tree implements SupervisionTree {
   readonly threads: ThreadsSupervisor;
   readonly workflows: WorkflowsSupervisor;
   readonly #options: SupervisionTreeOptions;
-  readonly #children: Record<SystemGroup, SystemChild[]> = { threads: [], workflows: [], work: [], edge: [] };
+  readonly #children: Record<SystemGroup, SystemChild[]> = {
+    threads: [],
+    cluster: [],
+    workflows: [],
+    work: [],
+    edge: [],
+  };
   readonly #observers = new Set<(event: InspectionEvent) => void>();
   /** Made at the start: its first group is built with it. */
   #root: Actor<typeof rootMachine> | undefined;
@@ -207,6 +213,7 @@ class Tree implements SupervisionTree {
       state: this.state(),
       children: [
         this.#groupNode('threads', this.threads.children, 'thread'),
+        this.#groupNode('cluster'),
         this.#agentsNode(),
         this.#groupNode('workflows', this.workflows.children, 'coordinator'),
         this.#groupNode('work'),
@@ -219,6 +226,7 @@ class Tree implements SupervisionTree {
     const { ambient } = this.#options;
     const groups = [
       this.#group('threads', this.threads.children),
+      this.#group('cluster'),
       this.#agentsGroup(),
       this.#group('workflows', this.workflows.children),
       this.#group('work'),

@@ -2,12 +2,18 @@
 
 import type { NodeParts } from './parts.ts';
 
-export function addChildren({ tree, pool, workflows, dispatcher, sweeper }: NodeParts): void {
+export function addChildren({ tree, pool, cluster, workflows, dispatcher, sweeper }: NodeParts): void {
   tree.addSystemChild('threads', {
     id: 'pool',
     start: () => pool.start(),
     stop: () => pool.stop(),
     shutdownMs: 30_000,
+  });
+  tree.addSystemChild('cluster', {
+    id: 'links',
+    start: () => cluster.start(),
+    stop: () => cluster.stop(),
+    shutdownMs: 5_000,
   });
   tree.addSystemChild('workflows', {
     id: 'runs',

@@ -9,8 +9,7 @@ import { NodeWorkforce } from '../agents/workforce.ts';
 import { threadEnvironment } from '../config.ts';
 import { canonicalJson } from '../contracts/canonical-json.ts';
 import type { AgentId } from '../contracts/ids.ts';
-import type { ThreadPool } from '../contracts/ports.ts';
-import { createThreadPool } from '../pool/thread-pool.ts';
+import { createThreadPool, type NodePool } from '../pool/thread-pool.ts';
 import { createSupervisionTree, type SupervisionTree } from '../supervision/supervision-tree.ts';
 import { OBSERVE_MS } from './chores.ts';
 import type { AgentParts, NodeBase, Others } from './parts.ts';
@@ -55,6 +54,7 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     feed,
     ambient,
     node,
+    elsewhere: () => (store.kind === 'postgres' ? others().cluster : undefined),
     runningOn: (id) => others().dispatcher.runningOn(id),
     draining: () => life.phase !== 'running',
     hash: (value) => createHash('sha256').update(canonicalJson(value)).digest('hex'),
@@ -62,7 +62,7 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
   return { tree, agentTree, pool, workforce, home, standIns, agents };
 }
 
-function makePool({ options, ambient, node }: NodeBase, others: Others): ThreadPool {
+function makePool({ options, ambient, node, store }: NodeBase, others: Others): NodePool {
   const { config, threads } = options;
   return createThreadPool(
     {
@@ -76,6 +76,8 @@ function makePool({ options, ambient, node }: NodeBase, others: Others): ThreadP
       spawnTimeoutMs: SPAWN_TIMEOUT_MS,
       env: threadEnvironment(config),
       onRequest: (cell, request) => others().requests.answer(cell, request),
+      // An embedded database is this node's own: there are no others.
+      remote: () => (store.kind === 'postgres' ? others().cluster : undefined),
     },
     ambient,
   );

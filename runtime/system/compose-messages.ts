@@ -4,6 +4,7 @@ import type { AgentId } from '../contracts/ids.ts';
 import { DeadLetters } from '../messaging/dead-letters.ts';
 import { Topics } from '../messaging/topics.ts';
 import { AgentTimers } from './agent-timers.ts';
+import { composeCluster } from './compose-cluster.ts';
 import type { AgentParts, MessageParts, NodeBase, Others } from './parts.ts';
 import { CellRequests } from './requests.ts';
 
@@ -15,6 +16,7 @@ export function composeMessages(base: NodeBase & AgentParts, others: Others): Me
     ambient,
     tenantOf: (id) => home.get(standIns.agentOf(id as AgentId) ?? id)?.row.tenant ?? 'default',
   });
+  const cluster = composeCluster(base, deadLetters);
   const topics = new Topics((to, type, body, from) => void pool.tell(to, type, body, from ? { from } : {}));
   const timers = new AgentTimers({
     store: store.agentTimers,
@@ -34,5 +36,5 @@ export function composeMessages(base: NodeBase & AgentParts, others: Others): Me
     ambient,
     agentOf: (id) => standIns.agentOf(id),
   }));
-  return { deadLetters, topics, timers, requests };
+  return { deadLetters, cluster, topics, timers, requests };
 }

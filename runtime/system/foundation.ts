@@ -2,9 +2,11 @@
 
 import { loadManifest, type ModuleRoot } from '../agents/manifest.ts';
 import { openBus } from '../bus/open-bus.ts';
+import { openWire } from '../bus/open-wire.ts';
 import type { Config } from '../config.ts';
 import type { CoordinationStrategy } from '../contracts/coordination.ts';
 import type { NodeId } from '../contracts/ids.ts';
+import type { NodeWire } from '../contracts/messaging.ts';
 import type { Ambient, Bus, Manifest } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
 import { systemAmbient } from '../observe/ambient.ts';
@@ -33,6 +35,8 @@ export interface Foundation {
   readonly node: NodeId;
   readonly store: Store;
   readonly bus: Bus;
+  /** The way to other nodes; undefined without Redis, and where the database is embedded: nobody else can share it. */
+  readonly wire: NodeWire | undefined;
 }
 
 /** Opens store and bus; whoever gets them closes them. Leaves nothing open when it throws. */
@@ -45,7 +49,11 @@ export async function openFoundation(options: SystemOptions): Promise<Foundation
   const store = await openStore({ dataDir, node, leaseMs, ...(databaseUrl ? { databaseUrl } : {}) }, ambient);
   try {
     const bus = await openBus({ redisUrl, log: ambient.log });
-    return { options, ambient, manifest, node, store, bus };
+    const shared = store.kind === 'postgres' && redisUrl !== undefined;
+    const wire = shared
+      ? await openWire({ redisUrl, node, key: await store.cluster.key(), log: ambient.log })
+      : undefined;
+    return { options, ambient, manifest, node, store, bus, wire };
   } catch (error) {
     await store.close();
     throw error;

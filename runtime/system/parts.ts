@@ -6,11 +6,13 @@ import type { AgentService } from '../agents/agent-service.ts';
 import type { AgentTree } from '../agents/ports.ts';
 import type { StandIns } from '../agents/stand-ins.ts';
 import type { NodeWorkforce } from '../agents/workforce.ts';
-import type { EventFeed, ThreadPool } from '../contracts/ports.ts';
+import type { NodeCluster } from '../cluster/node-cluster.ts';
+import type { EventFeed } from '../contracts/ports.ts';
 import type { EventsApi } from '../contracts/runtime.ts';
 import type { DeadLetters } from '../messaging/dead-letters.ts';
 import type { Topics } from '../messaging/topics.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { NodePool } from '../pool/thread-pool.ts';
 import type { SupervisionTree } from '../supervision/supervision-tree.ts';
 import type { CapabilityResolver } from '../tasks/capability-resolver.ts';
 import type { Dispatcher } from '../tasks/dispatcher.ts';
@@ -28,7 +30,7 @@ export interface AgentParts {
   readonly tree: SupervisionTree;
   /** The tree as the agents' part of the runtime knows it. */
   readonly agentTree: AgentTree;
-  readonly pool: ThreadPool;
+  readonly pool: NodePool;
   readonly workforce: NodeWorkforce;
   readonly home: AgentHome;
   readonly standIns: StandIns;
@@ -38,6 +40,8 @@ export interface AgentParts {
 /** What agents say to each other and ask of the node. */
 export interface MessageParts {
   readonly deadLetters: DeadLetters;
+  /** The other nodes, and the way to their agents. */
+  readonly cluster: NodeCluster;
   readonly topics: Topics;
   readonly timers: AgentTimers;
   readonly requests: CellRequests;

@@ -4,7 +4,7 @@ import type { AgentHome } from '../agents/agent-home.ts';
 import type { AgentService } from '../agents/agent-service.ts';
 import type { AgentTree } from '../agents/ports.ts';
 import { capabilityRefSchema } from '../contracts/agent.ts';
-import { assertNever, RuntimeError } from '../contracts/errors.ts';
+import { assertNever, RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
 import type { Ambient, Dispose, EventFeed, ThreadPool } from '../contracts/ports.ts';
 import type { CallContext, TasksApi } from '../contracts/runtime.ts';
@@ -115,9 +115,8 @@ export class CellRequests {
   }
 
   #watch(cell: AgentId, target: string, tenant: string): void {
-    const { tree, home, pool, ambient } = this.#parts();
+    const { agents, pool, ambient } = this.#parts();
     this.#unwatch(cell, target);
-    const id = home.find(target, tenant)?.row.id ?? (target as AgentId);
     const tell = (end: Terminated): void => {
       this.#watches.get(cell)?.delete(target);
       pool.signal(cell, end).catch((error: unknown) => {
@@ -130,7 +129,13 @@ export class CellRequests {
     };
     const mine = this.#watches.get(cell) ?? new Map<string, Dispose>();
     this.#watches.set(cell, mine);
-    mine.set(target, tree.watch(id, tell));
+    const watching = agents.watch(target, tell, { tenant });
+    watching.catch((error: unknown) => {
+      // The database did not answer: nobody can say that it lives.
+      const id = target as AgentId;
+      tell({ type: 'terminated', id, reason: 'not_found', error: toWireError(error) });
+    });
+    mine.set(target, () => void watching.then((dispose) => dispose()).catch(() => undefined));
   }
 
   #unwatch(cell: AgentId, target: string): void {

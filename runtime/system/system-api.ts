@@ -8,10 +8,11 @@ const DEFAULT_CALL: CallContext = { tenant: 'default' };
 const LETTERS_PER_PAGE = 50;
 
 export function createSystemApi(parts: NodeParts, lifecycle: NodeLifecycle): SystemApi {
-  const { node, store, status, metrics, tree, pool, deadLetters } = parts;
+  const { node, store, status, metrics, tree, pool, deadLetters, cluster } = parts;
   return {
     node,
     status: (call = DEFAULT_CALL) => status.status(call),
+    nodes: async () => ({ items: await cluster.members(), links: cluster.stats() }),
     metrics: () => metrics.report(),
     prometheus: () => metrics.prometheus(),
     tree: () => tree.tree(),

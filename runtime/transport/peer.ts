@@ -58,6 +58,10 @@ export interface TellOptions {
   readonly meta?: Meta | null;
 }
 
+/** The peer that passes on what is not of this node. */
+const MAIN = 0;
+/** Above what main waits for an answer of another node. */
+const CONFIRM_MS = 30_000;
 /** An actor may move this often under one message. */
 const MAX_HOPS = 4;
 
@@ -145,10 +149,37 @@ export class Peer implements LinkEvents {
   }
 
   #sendOn(route: Route, envelope: Envelope): void {
+    if (envelope.confirm && route.link.peer === MAIN) {
+      this.#confirmThroughMain(route, envelope, envelope.confirm);
+      return;
+    }
     envelope.slot = route.slot;
     if (envelope.correlation > 0) this.asks.sentTo(envelope.correlation, route.link.peer);
     if (!route.link.open) this.refuse(envelope, 'target_lost');
     else if (!route.link.send(envelope)) this.refuse(envelope, 'backpressure');
+  }
+
+  /** Main's acknowledgement says only that main has it; what became of it on the other node is main's answer. */
+  #confirmThroughMain(
+    route: Route,
+    { to, from, fromSlot, type, body, plain, meta }: Envelope,
+    confirm: NonNullable<Envelope['confirm']>,
+  ): void {
+    const marked = { ...meta, confirm: meta?.protocol ?? ('direct' as const) };
+    this.asks
+      .open({ to, from, type }, CONFIRM_MS, undefined, (correlation) => {
+        const asked = new Envelope(to, from, fromSlot, type, body, plain, marked, correlation, CONFIRM_MS, null);
+        this.#sendOn(route, asked);
+      })
+      .then(
+        (result) => confirm(result as TellResult),
+        (error) =>
+          confirm(
+            toWireError(error).code === 'backpressure'
+              ? { outcome: 'refused', reason: 'backpressure' }
+              : { outcome: 'unknown', reason: 'target_lost' },
+          ),
+      );
   }
 
   /** Ends a lookup: what waited goes on in order, or is refused. */

@@ -127,6 +127,7 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/status': plain('/api/agents/status'),
   'GET /api/agents/metrics': plain('/api/agents/metrics'),
   'GET /api/agents/tree': plain('/api/agents/tree'),
+  'GET /api/agents/nodes': plain('/api/agents/nodes'),
   'GET /api/agents/dead-letters': plain('/api/agents/dead-letters'),
   'GET /api/agents/events': plain('/api/agents/events'),
   'POST /api/agents/initialize': plain('/api/agents/initialize'),

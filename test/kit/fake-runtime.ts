@@ -521,6 +521,11 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
     }),
     system: {
       node: 'nod_test' as TroupeRuntime['system']['node'],
+      async nodes() {
+        enter('system.nodes', undefined);
+        const links = { peers: 0, messagesOut: 0, messagesIn: 0, framesOut: 0, framesIn: 0, duplicates: 0, resent: 0 };
+        return { items: [], links: { ...links, garbage: 0, refused: 0, unknown: 0, waiting: 0 } };
+      },
       async status(call) {
         enter('system.status', call);
         return {

@@ -219,9 +219,10 @@ describe('the tree as a whole', () => {
     await tree.agents.spawn(agent('a'));
     tree.workflows.spawn('wfl_1', { start: () => {}, stop: () => {} });
     tree.workflows.step('wfl_1', 'search', { cancel: () => {} });
-    const [threads, agents, workflows, work, edge] = tree.tree().children;
+    const [threads, cluster, agents, workflows, work, edge] = tree.tree().children;
     expect(tree.tree()).toMatchObject({ id: 'root', state: 'running' });
     expect(threads?.children).toMatchObject([{ id: 'thread-1', kind: 'thread', state: 'up' }]);
+    expect(cluster).toMatchObject({ id: 'cluster', state: 'running', children: [] });
     expect(agents?.children).toMatchObject([{ id: 'a', state: 'idle', children: [{ id: 'a#1', kind: 'cell' }] }]);
     expect(workflows?.children).toMatchObject([{ id: 'wfl_1', children: [{ id: 'wfl_1/search', kind: 'step' }] }]);
     expect(work?.children).toMatchObject([{ id: 'dispatcher', state: 'up' }]);

@@ -1,0 +1,23 @@
+// Makes this node's part in the cluster: who else is there, and the way to their agents and routers.
+
+import { NodeCluster } from '../cluster/node-cluster.ts';
+import type { DeadLetterSink } from '../contracts/ports.ts';
+import type { AgentParts, NodeBase } from './parts.ts';
+
+export function composeCluster(
+  { node, ambient, store, wire, options, pool, home, agentTree }: NodeBase & AgentParts,
+  deadLetters: DeadLetterSink,
+): NodeCluster {
+  return new NodeCluster({
+    node,
+    ambient,
+    store: store.cluster,
+    leases: store.leases,
+    leaseMs: options.config.leaseMs,
+    wire,
+    local: pool.mail,
+    finished: (id) => home.get(id) !== undefined && agentTree.get(id)?.state === 'terminated',
+    watchHere: (id, listener) => agentTree.watch(id, listener),
+    deadLetters,
+  });
+}
