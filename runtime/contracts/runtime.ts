@@ -8,8 +8,8 @@ import type { TellResult } from './envelope.ts';
 import type { RuntimeEvent } from './event.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
-import type { Dispose } from './ports.ts';
 import type { ClusterStats, Member } from './messaging.ts';
+import type { Dispose } from './ports.ts';
 import type { DeadLetterRow, NodeRow, Page, PatternFigures } from './store.ts';
 import type { Terminated } from './supervision.ts';
 import type { CancelReport, SubmitTask, TaskState, TaskView } from './task.ts';
@@ -230,8 +230,6 @@ export interface MetricsReport {
 
 export interface TreeNode {
   readonly id: string;
-  /** The nodes of the cluster by the clock of the database, and what this node's links to them have carried. */
-  nodes(): Promise<{ readonly items: readonly Member[]; readonly links: ClusterStats }>;
   readonly kind: string;
   readonly state: string;
   readonly children: readonly TreeNode[];
@@ -240,6 +238,8 @@ export interface TreeNode {
 export interface SystemApi {
   readonly node: NodeId;
   status(call?: CallContext): Promise<SystemStatus>;
+  /** The nodes of the cluster by the clock of the database, and what this node's links to them have carried. */
+  nodes(): Promise<{ readonly items: readonly Member[]; readonly links: ClusterStats }>;
   metrics(call?: CallContext): Promise<MetricsReport>;
   /** Prometheus text exposition. */
   prometheus(): Promise<string>;

@@ -17,7 +17,7 @@ import type {
   PoolNotice,
   ThreadStats,
 } from '../contracts/wire.ts';
-import type { Envelope } from '../transport/envelope.ts';
+import type { Delivered, Envelope } from '../transport/envelope.ts';
 import { NOTICES, OUTCOME, REQUEST, RESOLVE, SETTLED } from '../transport/frames.ts';
 import type { DataPort, Link } from '../transport/link.ts';
 import type { Route } from '../transport/lookups.ts';
@@ -27,14 +27,9 @@ import { Attempts } from './attempts.ts';
 import { Cells } from './cells.ts';
 import { Directory, type Thread } from './directory.ts';
 import { Junctions } from './junctions.ts';
+import { Outside } from './outside.ts';
 import { TaskTable } from './task-table.ts';
 import { START_TIMEOUT_MS, Threads } from './threads.ts';
-import { Outside } from './outside.ts';
-
-/** A pool over Piscina. Nothing runs before `start`. */
-export function createThreadPool(options: NodePoolOptions, ambient: Ambient): NodePool {
-/** A durable message in its handler: nobody takes it away, only the death of its cell does. */
-const FOREVER_MS = 2 ** 52;
 
 /** The pool with its actors as other nodes reach them. */
 export type NodePool = ThreadPool & { readonly mail: LocalMail };
@@ -44,6 +39,8 @@ export interface NodePoolOptions extends ThreadPoolOptions {
   readonly remote?: () => RemoteRoute | undefined;
 }
 
+/** A pool over Piscina. Nothing runs before `start`. */
+export function createThreadPool(options: NodePoolOptions, ambient: Ambient): NodePool {
   return new Pool(options, ambient);
 }
 
@@ -59,10 +56,10 @@ class Pool implements NodePool, PeerOwner {
   readonly #cells: Cells;
   readonly #attempts: Attempts;
   readonly #junctions = new Junctions();
-  readonly #listeners = new Set<(notice: PoolNotice) => void>();
-
   readonly #outside: Outside;
   readonly mail: LocalMail;
+  readonly #listeners = new Set<(notice: PoolNotice) => void>();
+
   constructor(options: NodePoolOptions, ambient: Ambient) {
     this.options = options;
     this.ambient = ambient;
@@ -77,8 +74,6 @@ class Pool implements NodePool, PeerOwner {
     this.#threads = new Threads(this);
     this.#cells = new Cells(this, this.#threads);
     this.#attempts = new Attempts(this, this.#threads, this.#peer);
-  }
-
     this.#outside = new Outside({
       directory: this.directory,
       peer: this.#peer,
@@ -88,6 +83,8 @@ class Pool implements NodePool, PeerOwner {
       nowMs: () => Math.round(ambient.clock.nowMs()),
     });
     this.mail = this.#outside.mail;
+  }
+
   connect(thread: number, port: DataPort): Link {
     return this.#peer.connect(thread, port);
   }
@@ -138,9 +135,9 @@ class Pool implements NodePool, PeerOwner {
   }
 
   spawn(spec: CellSpec, place: { readonly thread?: number; readonly dedicated: boolean }): Promise<CellStarted> {
+    this.#outside.arrived(spec.id);
     return this.#cells.spawn(spec, place);
   }
-    this.#outside.arrived(spec.id);
 
   stopCell(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
     return this.#cells.stop(id, mode, timeoutMs);
@@ -170,13 +167,13 @@ class Pool implements NodePool, PeerOwner {
 
   tell(to: AgentId, type: string, body: unknown, options: Parameters<ThreadPool['tell']>[3] = {}): Promise<TellResult> {
     const { from, traceparent, protocol } = options;
-    const meta =
-      traceparent || (protocol && protocol !== 'direct')
     const remote = this.#elsewhere(to);
     if (remote) {
       const mail = { to, type, body, ...options };
       return new Promise((resolve) => remote.tell(mail, resolve));
     }
+    const meta =
+      traceparent || (protocol && protocol !== 'direct')
         ? { ...(traceparent ? { traceparent } : {}), ...(protocol ? { protocol } : {}) }
         : null;
     return this.#peer.tellConfirmed(to, type, body, { from, fromSlot: 0, meta });
@@ -184,10 +181,10 @@ class Pool implements NodePool, PeerOwner {
 
   ask(to: AgentId, type: string, body: unknown, options: Parameters<ThreadPool['ask']>[3]): Promise<unknown> {
     const { timeoutMs, signal, traceparent } = options;
-    const meta = traceparent ? { traceparent } : null;
-    return this.#peer.ask(to, type, body, { from: undefined, fromSlot: 0, meta, timeoutMs, signal });
     const remote = this.#elsewhere(to);
     if (remote) return remote.ask({ to, type, body, ...options });
+    const meta = traceparent ? { traceparent } : null;
+    return this.#peer.ask(to, type, body, { from: undefined, fromSlot: 0, meta, timeoutMs, signal });
   }
 
   deliverLocally(_envelope: Envelope): boolean {
@@ -257,6 +254,10 @@ class Pool implements NodePool, PeerOwner {
   ): void {
     this.directory.find(id, stale, this.options.spawnTimeoutMs, (place, why) => {
       if (!asker.link?.open) return;
+      if (!place && why === 'actor_not_found') {
+        this.#outside.locate(asker.link, correlation, id);
+        return;
+      }
       if (place && place.thread !== asker) this.#junctions.connect(asker, place.thread);
       this.#peer.reply(correlation, asker.link, place ? { thread: place.thread.id, slot: place.slot } : why);
     });
@@ -270,10 +271,6 @@ class Pool implements NodePool, PeerOwner {
     this.#junctions.down(link.peer);
   }
 
-      if (!place && why === 'actor_not_found') {
-        this.#outside.locate(asker.link, correlation, id);
-        return;
-      }
   frameEnded(): void {}
   unpaused(): void {}
   undelivered(): void {}

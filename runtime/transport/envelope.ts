@@ -7,13 +7,12 @@ import type { AgentId } from '../contracts/ids.ts';
 export interface Meta {
   readonly protocol?: Protocol;
   readonly traceparent?: string;
+  /** A tell to another node whose sender waits to hear what became of it: it goes to main as a question. */
+  readonly confirm?: Protocol;
 }
 
 /** Slot number of a sender that is no cell of this thread. */
 export const NO_SLOT = 0;
-  /** A tell to another node whose sender waits to hear what became of it: it goes to main as a question. */
-  readonly confirm?: Protocol;
-  readonly durable?: DurableMark;
 
 /** A message kept by its sender until it is acknowledged. */
 export class Envelope {
@@ -78,15 +77,12 @@ export class Delivered implements Message {
   readonly protocol: Protocol;
   readonly correlationId?: string;
   readonly traceparent?: string;
+  /** Set on a confirmed tell that main passes on: how it was sent. */
+  readonly confirm?: Protocol;
   readonly #origin: Origin;
   readonly #sequence: number;
   readonly #correlation: number;
 
-  readonly attempt?: number;
-  /** Set on a confirmed tell that main passes on: how it was sent. */
-  readonly confirm?: Protocol;
-  /** Set on durable messages, whose transport waits for a report in the place of a reply. */
-  readonly durable?: DurableMark;
   constructor(
     origin: Origin,
     sequence: number,
@@ -103,16 +99,8 @@ export class Delivered implements Message {
     this.#sequence = sequence;
     this.#correlation = correlation;
     if (meta?.confirm) this.confirm = meta.confirm;
-    const durable = meta?.durable;
-    if (durable) {
-      this.durable = durable;
-      this.attempt = durable.attempt;
-      this.protocol = meta.protocol ?? 'direct';
-      if (durable.correlationId !== undefined) this.correlationId = durable.correlationId;
-    } else {
-      this.protocol = correlation > 0 ? 'request-response' : (meta?.protocol ?? 'direct');
-      if (correlation > 0) this.correlationId = `${origin.label}?${correlation}`;
-    }
+    this.protocol = correlation > 0 ? 'request-response' : (meta?.protocol ?? 'direct');
+    if (correlation > 0) this.correlationId = `${origin.label}?${correlation}`;
     if (meta?.traceparent) this.traceparent = meta.traceparent;
   }
 
