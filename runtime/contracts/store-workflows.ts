@@ -81,7 +81,7 @@ export interface Advance {
   readonly version: number;
   readonly consumed: readonly string[];
   readonly journal: readonly CoordinationEvent[];
-  /** Written when the coordinator decides to: every N events and at the end. */
+  /** Written when the coordinator decides to. */
   readonly snapshot?: unknown;
   readonly schedule: readonly NewTask[];
   /** Aligned with `schedule`: whose insert may take the lease at once, because this node holds a free slot for it. Absent: none. */
@@ -101,6 +101,8 @@ export interface Advance {
     readonly output: unknown;
     readonly error?: unknown;
     readonly metrics?: unknown;
+    /** Of what the coordinator remembers (canonical JSON, SHA-256, hex): a replay of the journal comes to the same. */
+    readonly stateHash?: string;
     /** For the run this one is a step of. */
     readonly usage?: Usage;
   };

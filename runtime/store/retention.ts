@@ -68,12 +68,13 @@ export function createRetention(db: Db): Pick<Store, 'retain' | 'sizes'> {
     async retain({ historyDays }) {
       await makePartitions(db);
       let dropped = 0;
-      // The journal of a run that is still open is its state: its partitions stay as long as it does.
+      // The journal of a run that is still open is its state: its partitions stay as long as it does. So is that of an ended run without
+      // a snapshot, which took a day at most.
       const { rows } = await db.query<{ dropped: number }>(
         sql(
           'partitions_drop',
           `SELECT coalesce(sum(troupe_drop_partitions(p, CASE WHEN p LIKE 'workflow%'
-               THEN least(${OLD}, (SELECT min(created_at) FROM workflow WHERE ended_at IS NULL)) ELSE ${OLD} END)), 0)::int AS dropped
+               THEN least(${OLD} - interval '1 day', (SELECT min(created_at) FROM workflow WHERE ended_at IS NULL)) ELSE ${OLD} END)), 0)::int AS dropped
            FROM unnest(troupe_history_tables()) p`,
           historyDays,
         ),

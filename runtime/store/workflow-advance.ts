@@ -60,6 +60,7 @@ ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.t
     event_seq = w.event_seq + jsonb_array_length(a.events),
     status = coalesce(a.ending->>'status', a.status, w.status), stop_reason = a.ending->>'stopReason', output = a.ending->'output',
     error = nullif(a.ending->'error', 'null'), metrics = nullif(a.ending->'metrics', 'null'),
+    state_hash = a.ending->>'stateHash',
     ended_at = CASE WHEN a.ending IS NOT NULL THEN a.at END,
     owner_node = CASE WHEN a.ending IS NULL THEN w.owner_node END
   FROM a, me WHERE w.id = a.wid AND w.version = a.version AND w.owner_node IS NOT DISTINCT FROM me.id AND w.status IN ('running', 'paused')

@@ -7,7 +7,7 @@ import type { NewEvent } from '../contracts/event.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Advance, InboxEvent, Recorded } from '../contracts/store.ts';
 import { analyse } from './analytics.ts';
-import type { Definition, Strategies } from './definition.ts';
+import { type Definition, hashOf, type Strategies } from './definition.ts';
 import type { CapabilityPort } from './ports.ts';
 import { remember, timesOf } from './remember.ts';
 import { stepKey } from './run-ids.ts';
@@ -17,6 +17,11 @@ import { inputTimer } from './turn.ts';
 
 /** A snapshot is written after this many events, and then each time the journal has doubled: a long run writes its state a few times only. */
 export const SNAPSHOT_EVERY = 50;
+/**
+ * A run that took longer writes one at its end, however few its events: its journal may be thrown away before it is. Retention keeps the
+ * journals of shorter ones (see store/retention.ts).
+ */
+const LONG_MS = 86_400_000;
 const MAX_STEP_EVENTS = 200;
 
 export interface CoordinatorParts {
@@ -197,7 +202,7 @@ export class Coordinator {
       version: this.#version,
       consumed: events.map(({ eventId }) => eventId),
       journal: batch.journal,
-      ...(ended || this.#snapshotDue(memory) ? { snapshot: memory } : {}),
+      ...(this.#snapshotDue(memory, ended ? endedAtMs : undefined) ? { snapshot: memory } : {}),
       ...rowsOf(batch),
       cancel: batch.cancels.map(({ step, round }) => ({ step, round })),
       timers: ended ? [] : [...batch.timers, ...expiries(batch)],
@@ -214,6 +219,7 @@ export class Coordinator {
               ...(end.error ? { error: end.error } : {}),
               ...(Object.keys(memory.used).length > 0 ? { usage: { ...memory.used } } : {}),
               metrics: analyse(views, timesOf(memory, endedAtMs)),
+              stateHash: hashOf(memory),
             },
           }
         : {}),
@@ -223,7 +229,9 @@ export class Coordinator {
     return { advance, memory, began, over, ended };
   }
 
-  #snapshotDue(memory: RunMemory): boolean {
+  #snapshotDue(memory: RunMemory, endedAtMs: number | undefined): boolean {
+    if (endedAtMs !== undefined && (memory.events >= SNAPSHOT_EVERY || endedAtMs - memory.startedAtMs > LONG_MS))
+      return true;
     return memory.events - this.#snapshotEvents >= Math.max(SNAPSHOT_EVERY, this.#snapshotEvents);
   }
 

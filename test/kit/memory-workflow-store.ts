@@ -28,6 +28,7 @@ import {
 interface Run {
   row: WorkflowRow;
   metrics: unknown;
+  stateHash: string | null;
   eventSeq: number;
   snapshot: unknown;
   snapshotSeq: number;
@@ -317,6 +318,7 @@ export class MemoryWorld {
     this.runs.set(id, {
       row,
       metrics: null,
+      stateHash: null,
       eventSeq: 1,
       snapshot: null,
       snapshotSeq: 0,
@@ -427,8 +429,9 @@ export class MemoryWorld {
     );
     run.row = { ...run.row, version: run.row.version + 1, progress: advance.progress };
     if (advance.end) {
-      const { status, stopReason, output, error, metrics } = structuredClone(advance.end);
+      const { status, stopReason, output, error, metrics, stateHash } = structuredClone(advance.end);
       run.metrics = metrics ?? null;
+      run.stateHash = stateHash ?? null;
       run.row = { ...run.row, status, stopReason, output, error: error ?? null, owner: null, endedAt: this.at() };
     }
     for (const { key, afterMs } of advance.timers) run.timers.set(key, this.nowMs + afterMs);

@@ -4,7 +4,7 @@ import { describe, expect, it, test } from 'vitest';
 import { parallel } from '../../patterns/parallel.ts';
 import type { CoordinationEvent, CoordinationStrategy, Decision } from '../../runtime/contracts/coordination.ts';
 import type { WorkflowId } from '../../runtime/contracts/ids.ts';
-import { define, strategiesByName } from '../../runtime/workflows/definition.ts';
+import { define, hashOf, strategiesByName } from '../../runtime/workflows/definition.ts';
 import { remember } from '../../runtime/workflows/remember.ts';
 import type { RunMemory } from '../../runtime/workflows/run-memory.ts';
 import { auditRun, type Effect, type RunBooked, type TaskBooked } from './run-books.ts';
@@ -56,6 +56,7 @@ function booked(events: readonly CoordinationEvent[]): RunBooked {
     status: end?.status ?? 'running',
     stopReason: end?.stopReason ?? null,
     output: end?.output ?? null,
+    stateHash: hashOf(memory),
     journalLength: events.length,
     decisionsLength: decisions.length,
     eventsLength: 3,
@@ -120,6 +121,7 @@ describe('the books of a run', () => {
       { ...honest, snapshot: { journalLength: 3, state: { ...state, events: 4 } } },
       'another state',
     ],
+    ['an end in a state that the journal does not give', { ...honest, stateHash: 'else' }, 'another state than'],
     [
       'a decision that a replay does not take',
       {

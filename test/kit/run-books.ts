@@ -4,7 +4,7 @@
 import { canonicalJson, sameJson } from '../../runtime/contracts/canonical-json.ts';
 import type { CoordinationCommand, CoordinationEvent, Decision } from '../../runtime/contracts/coordination.ts';
 import type { WorkflowId } from '../../runtime/contracts/ids.ts';
-import type { Definition } from '../../runtime/workflows/definition.ts';
+import { type Definition, hashOf } from '../../runtime/workflows/definition.ts';
 import { remember } from '../../runtime/workflows/remember.ts';
 import type { RunMemory } from '../../runtime/workflows/run-memory.ts';
 
@@ -33,6 +33,7 @@ export interface RunBooked {
   readonly status: string;
   readonly stopReason: string | null;
   readonly output: unknown;
+  readonly stateHash: string | null;
   /** What the row says of the lengths below. */
   readonly journalLength: number;
   readonly decisionsLength: number;
@@ -137,7 +138,7 @@ function auditTask(task: TaskBooked, effects: readonly Effect[] = []): string[] 
   return wrong;
 }
 
-/** The journal gives the state of the snapshot again, the decisions that were logged, and the end of the row. */
+/** The journal gives the state the run ended in, the state of its snapshot, the decisions that were logged, and the end of the row. */
 function replay(run: RunBooked, definition: Definition): string[] {
   let memory: RunMemory | null = null;
   const decisions: Decision[] = [];
@@ -149,8 +150,8 @@ function replay(run: RunBooked, definition: Definition): string[] {
     ends.push(...next.commands.filter((command) => command.type === 'end'));
   }
   const wrong: string[] = [];
-  if (run.snapshot === null) wrong.push('replay: no snapshot');
-  else {
+  if (run.stateHash !== hashOf(memory)) wrong.push('replay: another state than the run ended in');
+  if (run.snapshot !== null) {
     if (run.snapshot.journalLength !== run.journal.length)
       wrong.push(`replay: the snapshot is of ${run.snapshot.journalLength} of ${run.journal.length} events`);
     const [again, kept] = [canonicalJson(memory), canonicalJson(run.snapshot.state)];

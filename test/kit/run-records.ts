@@ -34,6 +34,7 @@ type Row = Parameters<typeof workflowOf>[0] & {
   readonly journal_seq: number;
   readonly decision_seq: number;
   readonly event_seq: number;
+  readonly state_hash: string | null;
 };
 
 async function booked(db: Db, row: Row): Promise<RunBooked> {
@@ -53,6 +54,7 @@ async function booked(db: Db, row: Row): Promise<RunBooked> {
     status: row.status,
     stopReason: row.stop_reason,
     output: row.output,
+    stateHash: row.state_hash,
     journalLength: row.journal_seq,
     decisionsLength: row.decision_seq,
     eventsLength: row.event_seq,

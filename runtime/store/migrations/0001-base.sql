@@ -188,6 +188,8 @@ CREATE TABLE workflow (
   output jsonb,
   error jsonb,
   metrics jsonb,
+  -- Of the state that the run ended in: a replay of its journal comes to the same.
+  state_hash text,
   owner_node uuid,
   version bigint NOT NULL DEFAULT 1,
   event_seq int NOT NULL DEFAULT 1,
