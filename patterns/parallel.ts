@@ -9,7 +9,7 @@ import { dagPlan } from './dag/plan.ts';
 import type { DagPolicy } from './dag/policy.ts';
 import { decideDag, startDag } from './dag/run.ts';
 import type { DagState } from './dag/state.ts';
-import { dagProgress, dagSteps } from './dag/view.ts';
+import { dagPage, dagProgress, dagSteps } from './dag/view.ts';
 
 const optionsSchema = z.strictObject({
   join: joinSchema.default('all'),
@@ -63,5 +63,6 @@ export const parallel: CoordinationStrategy<ParallelOptions, DagState> = {
   start: (workflow, options) => startDag(workflow, policyOf(options)),
   decide: (workflow, options, state, event) => decideDag(workflow, policyOf(options), state, event),
   steps: (workflow, _options, state) => dagSteps(workflow, state),
+  page: (workflow, _options, state, range) => dagPage(workflow, state, range),
   progress: dagProgress,
 };

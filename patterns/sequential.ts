@@ -7,7 +7,7 @@ import { dagPlan } from './dag/plan.ts';
 import type { DagPolicy } from './dag/policy.ts';
 import { decideDag, startDag } from './dag/run.ts';
 import type { DagState } from './dag/state.ts';
-import { dagProgress, dagSteps } from './dag/view.ts';
+import { dagPage, dagProgress, dagSteps } from './dag/view.ts';
 
 const optionsSchema = z.strictObject({});
 export type SequentialOptions = z.infer<typeof optionsSchema>;
@@ -43,5 +43,6 @@ export const sequential: CoordinationStrategy<SequentialOptions, DagState> = {
   },
   decide: (workflow, _options, state, event) => decideDag(workflow, policy, state, event),
   steps: (workflow, _options, state) => dagSteps(workflow, state),
+  page: (workflow, _options, state, range) => dagPage(workflow, state, range),
   progress: dagProgress,
 };

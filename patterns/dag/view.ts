@@ -9,18 +9,38 @@ import { type DagState, type StepState, taskAt } from './state.ts';
 /** Steps in declaration order, then undos in the order they run. Without a state: before the start. */
 export function dagSteps(workflow: WorkflowSpec, state: DagState | null): StepView[] {
   const plan = dagPlan(workflow);
-  const views = plan.tasks.map((task, node): StepView => {
-    const step = state?.steps[node];
-    return {
-      id: task.id,
-      state: step ? VIEWED[step.state] : 'blocked',
-      round: step ? Math.max(0, step.next - 1) : 0,
-      dependsOn: (plan.before[node] ?? []).map((before) => taskAt(plan, before).id),
-      ...(task.capability === undefined ? {} : { capability: task.capability }),
-      ...(step ? detail(step) : {}),
-    };
-  });
+  const views = plan.tasks.map((_, node) => stepView(plan, state, node));
   return state?.undo ? [...views, ...undoViews(plan, state.undo)] : views;
+}
+
+/** A part of {@link dagSteps}: of ten thousand steps, those that are looked at. */
+export function dagPage(
+  workflow: WorkflowSpec,
+  state: DagState | null,
+  { from, to }: { readonly from: number; readonly to: number },
+): { steps: StepView[]; total: number } {
+  const plan = dagPlan(workflow);
+  const count = plan.tasks.length;
+  const undos = state?.undo ? undoViews(plan, state.undo) : [];
+  const nodes = Array.from({ length: Math.max(0, Math.min(to, count) - from) }, (_, at) => from + at);
+  const steps = nodes.map((node) => stepView(plan, state, node));
+  return {
+    steps: [...steps, ...undos.slice(Math.max(0, from - count), Math.max(0, to - count))],
+    total: count + undos.length,
+  };
+}
+
+function stepView(plan: DagPlan, state: DagState | null, node: number): StepView {
+  const task = taskAt(plan, node);
+  const step = state?.steps[node];
+  return {
+    id: task.id,
+    state: step ? VIEWED[step.state] : 'blocked',
+    round: step ? Math.max(0, step.next - 1) : 0,
+    dependsOn: (plan.before[node] ?? []).map((before) => taskAt(plan, before).id),
+    ...(task.capability === undefined ? {} : { capability: task.capability }),
+    ...(step ? detail(step) : {}),
+  };
 }
 
 // A round in flight is `queued` until the row of its task says more; a step without a place waits too.

@@ -222,6 +222,13 @@ export interface CoordinationStrategy<Options = unknown, State = unknown> {
   decide(workflow: WorkflowSpec, options: Options, state: State, event: CoordinationEvent): Verdict<State>;
   /** The steps as a person sees them; `running` is filled in by the coordinator from task rows. */
   steps(workflow: WorkflowSpec, options: Options, state: State | null): readonly StepView[];
+  /** Those of {@link steps} from the position `from` until before `to`, for patterns that need not build the others. `total`: all of them. */
+  page?(
+    workflow: WorkflowSpec,
+    options: Options,
+    state: State | null,
+    range: { readonly from: number; readonly to: number },
+  ): { readonly steps: readonly StepView[]; readonly total: number };
   /** Chooses another pattern for the workflow, by its body alone; then nothing else of this strategy is used. The reason is the first decision of the run. */
   select?(workflow: WorkflowSpec): { readonly pattern: string; readonly rule: string } | WorkflowProblem;
   /** Every capability the definition names, with its place, so that a name nobody offers is refused at creation. Default: those of `tasks`. */

@@ -1,5 +1,6 @@
 // Looking at runs and waiting for them. A run that is held here is shown from memory, any other from its rows.
 
+import type { StepView } from '../contracts/coordination.ts';
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import { isId, type TaskId, type WorkflowId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
@@ -8,11 +9,12 @@ import type { TaskView } from '../contracts/task.ts';
 import { isTerminalWorkflow, type WorkflowView } from '../contracts/workflow.ts';
 import type { Coordinator } from './coordinator.ts';
 import { type Definition, definitionOf, type Strategies } from './definition.ts';
+import { EndedRuns } from './ended-runs.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
 import type { RunLoop } from './run-loop.ts';
 import type { RunMemory } from './run-memory.ts';
-import { type StepsWanted, stepPage } from './step-page.ts';
+import { type ReadSteps, type StepsWanted, stepPage } from './step-page.ts';
 import { viewOf } from './workflow-view.ts';
 
 /** Slower polls for a run of this node: only a change of owner could hide its end from the feed. */
@@ -30,11 +32,13 @@ export class RunReader {
   readonly #parts: RunLoopParts;
   readonly #strategies: Strategies;
   readonly #loop: RunLoop;
+  readonly #ended: EndedRuns;
 
   constructor(parts: RunLoopParts, strategies: Strategies, loop: RunLoop) {
     this.#parts = parts;
     this.#strategies = strategies;
     this.#loop = loop;
+    this.#ended = new EndedRuns(parts.store);
   }
 
   /** Throws `workflow_not_found`. */
@@ -52,6 +56,8 @@ export class RunReader {
       const { definition, memory } = held;
       return this.viewOf({ ...brief, spec: definition.spec, output: null, metrics: null }, definition, memory, page);
     }
+    const ended = await this.#ended.get(id, call);
+    if (ended) return this.viewOf(ended.row, ended.definition, ended.memory, page);
     return this.#look(await this.row(id, call), page);
   }
 
@@ -62,6 +68,7 @@ export class RunReader {
     known?: Coordinator,
   ): Promise<WorkflowView> {
     const { definition, memory } = known?.version === row.version ? known : await this.#remembered(row);
+    this.#ended.keep({ row, definition, memory });
     return this.viewOf(row, definition, memory, page);
   }
 
@@ -131,16 +138,8 @@ export class RunReader {
     wanted: StepsWanted,
     known?: readonly TaskView[],
   ): Promise<WorkflowView> {
-    const steps = definition
-      ? definition.strategy.steps(definition.spec, definition.options, memory?.state ?? null)
-      : row.spec.tasks.map(({ id, dependsOn, capability }) => ({
-          id,
-          dependsOn,
-          ...(capability === undefined ? {} : { capability }),
-          state: 'blocked' as const,
-          round: 0,
-        }));
-    const page = stepPage(steps, wanted);
+    const steps = () => stepsOf(row, definition, memory);
+    const page = stepPage((range) => partOf(definition, memory, range) ?? cut(steps(), range), wanted);
     const tasks =
       known ??
       (row.status === 'created'
@@ -213,6 +212,36 @@ export class RunReader {
     return { come, stop: () => stop() };
   }
 }
+
+function stepsOf(
+  row: Pick<WorkflowRow, 'spec'>,
+  definition: Definition | null,
+  memory: RunMemory | null,
+): readonly StepView[] {
+  if (definition) return definition.strategy.steps(definition.spec, definition.options, memory?.state ?? null);
+  return row.spec.tasks.map(({ id, dependsOn, capability }) => ({
+    id,
+    dependsOn,
+    ...(capability === undefined ? {} : { capability }),
+    state: 'blocked',
+    round: 0,
+  }));
+}
+
+type Part = ReturnType<ReadSteps>;
+type Range = Parameters<ReadSteps>[0];
+
+/** Undefined: the pattern builds all or none. */
+function partOf(definition: Definition | null, memory: RunMemory | null, range: Range): Part | undefined {
+  if (!definition) return undefined;
+  const { strategy, spec, options } = definition;
+  return strategy.page?.(spec, options, memory?.state ?? null, range);
+}
+
+const cut = (steps: readonly StepView[], { from, to }: Range): Part => ({
+  steps: steps.slice(from, to),
+  total: steps.length,
+});
 
 /** Patterns other than graphs may always start runs inside; a graph says so in its tasks. */
 const mayHaveChildren = (definition: Definition | null): boolean =>

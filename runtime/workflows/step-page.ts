@@ -17,16 +17,20 @@ export interface StepPage {
   readonly next: string | null;
 }
 
+/** Reads the steps from `from` until before `to`. */
+export type ReadSteps = (range: { readonly from: number; readonly to: number }) => {
+  readonly steps: readonly StepView[];
+  readonly total: number;
+};
+
 /** A cursor is a position: steps that a run gains later come behind those it has. Throws `invalid_input`. */
-export function stepPage(
-  steps: readonly StepView[],
-  { stepsLimit = STEPS_SHOWN, stepsCursor = '0' }: StepsWanted,
-): StepPage {
+export function stepPage(read: ReadSteps, { stepsLimit = STEPS_SHOWN, stepsCursor = '0' }: StepsWanted): StepPage {
   if (!/^\d{1,9}$/.test(stepsCursor))
     throw new RuntimeError('invalid_input', 'the cursor is not one of these steps', {
       details: { field: 'stepsCursor' },
     });
   const from = Number(stepsCursor);
   const to = from + Math.max(1, Math.min(STEPS_SHOWN, Math.floor(stepsLimit)));
-  return { steps: steps.slice(from, to), next: to < steps.length ? String(to) : null };
+  const { steps, total } = read({ from, to });
+  return { steps, next: to < total ? String(to) : null };
 }

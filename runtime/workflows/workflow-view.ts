@@ -46,8 +46,9 @@ export function summaryOf(row: WorkflowRow): WorkflowSummary {
 
 export interface ViewParts {
   readonly row: WorkflowRow & { readonly metrics: unknown };
-  /** All of them, and the ones to be shown. */
-  readonly steps: readonly StepView[];
+  /** All of them: only the figures of a run that goes on need them, and not every time. */
+  readonly steps: () => readonly StepView[];
+  /** The ones to be shown. */
   readonly page: StepPage;
   /** Of the steps that are shown. */
   readonly tasks: readonly TaskView[];
@@ -133,15 +134,15 @@ function stateOf(step: StepView, task: TaskView): Step['state'] {
   return step.reason === undefined ? 'running' : step.state;
 }
 
-function metricsOf(row: ViewParts['row'], steps: readonly StepView[], memory: RunMemory | null, nowMs: number) {
+function metricsOf(row: ViewParts['row'], steps: ViewParts['steps'], memory: RunMemory | null, nowMs: number) {
   const stored = workflowMetricsSchema.safeParse(row.metrics);
   if (stored.success) return stored.data;
   if (!memory || isTerminalWorkflow(row.status)) return undefined;
   const endedAtMs = Math.max(nowMs, memory.startedAtMs);
-  if (memory.timings.length < MANY) return analyse(steps, timesOf(memory, endedAtMs));
+  if (memory.timings.length < MANY) return analyse(steps(), timesOf(memory, endedAtMs));
   const known = recent.get(row.spec);
   if (known && Math.abs(nowMs - known.atMs) < FRESH_MS) return known.metrics;
-  const metrics = analyse(steps, timesOf(memory, endedAtMs));
+  const metrics = analyse(steps(), timesOf(memory, endedAtMs));
   recent.set(row.spec, { atMs: nowMs, metrics });
   return metrics;
 }
