@@ -8,7 +8,7 @@ import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
 import { type Outcome, prepare, type SimulationResult, seededRandom, simulate } from '../kit/coordination-simulator.ts';
 import { randomGraph, richGraph } from '../kit/workflows.ts';
 
-const SEEDS = 1_500;
+const SEEDS = Number(process.env.TROUPE_SIMULATIONS ?? 1_500);
 const POLICIES = ['fail_fast', 'continue', 'compensate'] as const;
 const JOINS = ['all', 'allSettled', 'any', 'race', { quorum: 2 }] as const;
 
