@@ -4,11 +4,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toUuid } from '../../runtime/contracts/ids.ts';
 import type { Store } from '../../runtime/contracts/store.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
-import { BACKENDS, newTask, openNode, settling } from '../kit/store.ts';
+import { ENGINES, newTask, openNode, settling } from '../kit/store.ts';
 
 const boom = { code: 'boom', message: 'it broke', retryable: true };
 
-describe.each(BACKENDS)('counts on $name', (backend) => {
+describe.each(ENGINES)('counts on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
 

@@ -9,12 +9,12 @@ import type { ClaimedTask } from '../../runtime/contracts/task.ts';
 import type { WorkflowSpec } from '../../runtime/contracts/workflow.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
 import { asStored, stepEnd } from '../../runtime/workflows/step-end.ts';
-import { BACKENDS, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
+import { ENGINES, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
 
 const spec = (name: string): WorkflowSpec =>
   ({ name, pattern: 'sequential', tasks: [], options: {}, seed: 7 }) as unknown as WorkflowSpec;
 
-describe.each(BACKENDS)('decisions on $name', (backend) => {
+describe.each(ENGINES)('decisions on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let store: Store;

@@ -5,9 +5,9 @@ import { agentQueue } from '../../runtime/contracts/agent.ts';
 import type { Store } from '../../runtime/contracts/store.ts';
 import type { HandoffTarget, TaskSettlement } from '../../runtime/contracts/task.ts';
 import type { StoreDb } from '../../runtime/store/sql.ts';
-import { BACKENDS, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
+import { ENGINES, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
 
-describe.each(BACKENDS)('a handoff on $name', (backend) => {
+describe.each(ENGINES)('a handoff on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let store: Store;

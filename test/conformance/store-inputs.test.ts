@@ -4,14 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Store } from '../../runtime/contracts/store.ts';
 import type { TaskSettlement } from '../../runtime/contracts/task.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
-import { BACKENDS, newTask, openNode, settling, unique } from '../kit/store.ts';
+import { ENGINES, newTask, openNode, settling, unique } from '../kit/store.ts';
 
 const asks = (prompt: string, expiresMs = 60_000): TaskSettlement => ({
   type: 'waiting',
   question: { prompt, expiresMs, schema: { type: 'number' } },
 });
 
-describe.each(BACKENDS)('questions of tasks on $name', (backend) => {
+describe.each(ENGINES)('questions of tasks on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let store: Store;

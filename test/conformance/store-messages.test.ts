@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AgentId, toUuid } from '../../runtime/contracts/ids.ts';
 import type { Acknowledgement, InboxMessage, NewDurableMessage, Store } from '../../runtime/contracts/store.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
-import { BACKENDS, newId, openNode, unique } from '../kit/store.ts';
+import { ENGINES, newId, openNode, unique } from '../kit/store.ts';
 
-describe.each(BACKENDS)('durable messages on $name', (backend) => {
+describe.each(ENGINES)('durable messages on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let store: Store;

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type NodeId, toUuid } from '../../runtime/contracts/ids.ts';
 import type { NewAgentRow, Pulse, Store } from '../../runtime/contracts/store.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
-import { BACKENDS, newId, newTask, openNode } from '../kit/store.ts';
+import { ENGINES, newId, newTask, openNode } from '../kit/store.ts';
 
 const NOTHING: Pulse = {
   promoteInMs: null,
@@ -21,7 +21,7 @@ const NOTHING: Pulse = {
   sweep: false,
 };
 
-describe.each(BACKENDS)('the pulse on $name', (backend) => {
+describe.each(ENGINES)('the pulse on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let mine: Store;

@@ -5,12 +5,12 @@ import { toUuid, type WorkflowId } from '../../runtime/contracts/ids.ts';
 import type { Store } from '../../runtime/contracts/store.ts';
 import type { TaskUsage } from '../../runtime/contracts/usage.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
-import { BACKENDS, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
+import { ENGINES, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
 
 const failed = { code: 'x', message: 'x', retryable: true } as const;
 const again = { type: 'retry', delayMs: 0, error: failed, charge: true } as const;
 
-describe.each(BACKENDS)('usage on $name', (backend) => {
+describe.each(ENGINES)('usage on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let store: Store;

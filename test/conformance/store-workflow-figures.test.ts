@@ -5,7 +5,7 @@ import { toUuid, type WorkflowId } from '../../runtime/contracts/ids.ts';
 import type { Advance, Store, WorkflowRow } from '../../runtime/contracts/store.ts';
 import type { WorkflowSpec } from '../../runtime/contracts/workflow.ts';
 import type { StoreDb } from '../../runtime/store/sql.ts';
-import { BACKENDS, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
+import { ENGINES, newId, newTask, openNode, settling, unique } from '../kit/store.ts';
 
 const spec: WorkflowSpec = {
   name: 'w',
@@ -17,7 +17,7 @@ const spec: WorkflowSpec = {
 };
 type Row = Pick<WorkflowRow, 'id' | 'version' | 'tenant'>;
 
-describe.each(BACKENDS)('figures about runs on $name', (backend) => {
+describe.each(ENGINES)('figures about runs on $name', (backend) => {
   let db: StoreDb;
   let close: () => Promise<void>;
   let store: Store;

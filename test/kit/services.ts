@@ -54,12 +54,15 @@ interface Project {
 }
 
 export default async function setup(project: Project): Promise<() => Promise<void>> {
+  // A project set up before this one has servers already, which live until all projects are torn down.
+  const givenDatabase = given('DATABASE_URL') ?? given('TROUPE_TEST_DATABASE_URL');
+  const givenRedis = given('REDIS_URL') ?? given('TROUPE_TEST_REDIS_URL');
   const [postgres, redis] = await Promise.all([
-    given('DATABASE_URL') ? undefined : startPostgres(),
-    given('REDIS_URL') ? undefined : startRedis(),
+    givenDatabase ? undefined : startPostgres(),
+    givenRedis ? undefined : startRedis(),
   ]);
-  const databaseUrl = postgres?.url ?? given('DATABASE_URL') ?? '';
-  const redisUrl = redis?.url ?? given('REDIS_URL') ?? '';
+  const databaseUrl = postgres?.url ?? givenDatabase ?? '';
+  const redisUrl = redis?.url ?? givenRedis ?? '';
   project.provide('databaseUrl', databaseUrl);
   project.provide('redisUrl', redisUrl);
   process.env.TROUPE_TEST_DATABASE_URL = databaseUrl;

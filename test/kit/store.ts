@@ -75,6 +75,9 @@ export const BACKENDS: readonly Backend[] = [
   },
 ];
 
+/** The two engines: for suites about statements, to which it is the same where the data are. */
+export const ENGINES: readonly Backend[] = BACKENDS.filter(({ name }) => name !== 'PGlite in a folder');
+
 /** A node with a lease over an open database. */
 export async function openNode(
   db: StoreDb,

@@ -13,7 +13,7 @@ import { runPatternChaos } from '../kit/pattern-chaos.ts';
 import { KINDS } from '../kit/pattern-runs.ts';
 import { freshDatabase } from '../kit/services.ts';
 
-const kills = Number(process.env.TROUPE_CHAOS_KILLS ?? 2);
+const kills = Number(process.env.TROUPE_CHAOS_KILLS ?? 1);
 const seed = Number(process.env.TROUPE_CHAOS_SEED ?? 0);
 const long = kills > 2;
 const LEASE_MS = 2_000;

@@ -9,7 +9,7 @@ import { type ChaosReport, runChaos } from '../kit/chaos.ts';
 import { startNode } from '../kit/node-process.ts';
 import { freshDatabase } from '../kit/services.ts';
 
-const kills = Number(process.env.TROUPE_CHAOS_KILLS ?? 3);
+const kills = Number(process.env.TROUPE_CHAOS_KILLS ?? 2);
 const AGENTS_PER_NODE = 4;
 const LIMIT_MS = 120_000 + kills * 20_000;
 

@@ -12,7 +12,7 @@ import { type Load, probe, startLoad } from '../kit/http-load.ts';
 import { type NodeProcess, startNode, tokenFor } from '../kit/node-process.ts';
 import { type Service, startPostgres } from '../kit/services.ts';
 
-const outages = Number(process.env.TROUPE_OUTAGES ?? 3);
+const outages = Number(process.env.TROUPE_OUTAGES ?? 2);
 const LEASE_MS = 10_000;
 /** Above what the node gives a query (7 s), below its lease. */
 const WITHIN_LEASE_MS = 8_500;

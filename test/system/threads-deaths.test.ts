@@ -1,11 +1,11 @@
-// A long series of deaths (TROUPE_DEATHS of them, default 30; `npm run deaths` runs 100): the cells of each thread that dies are
+// A long series of deaths (TROUPE_DEATHS of them, default 12; `npm run deaths` runs 100): the cells of each thread that dies are
 // told lost exactly once and live again, and the cells beside it never notice.
 
 import { afterEach, expect, test } from 'vitest';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import { startPool, type TestPool } from '../kit/pool.ts';
 
-const DEATHS = Number(process.env.TROUPE_DEATHS ?? 30);
+const DEATHS = Number(process.env.TROUPE_DEATHS ?? 12);
 const CELLS = 3;
 const WAYS = [
   { how: 'exit', reason: 'exited' },
