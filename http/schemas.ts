@@ -68,6 +68,10 @@ export const removalSchema = z
 export const tellResultSchema = z
   .object({ outcome: z.literal('delivered'), via: z.string() })
   .meta({ id: 'TellResult', description: 'The message is in the mailbox.' });
+export const storedTellSchema = z
+  .object({ outcome: z.literal('stored'), messageId: z.string(), duplicate: z.boolean() })
+  .meta({ id: 'StoredTell', description: 'The message is stored and will be handled, or become a dead letter.' });
+export const tellAnswerSchema = z.union([tellResultSchema, storedTellSchema]);
 export const replySchema = z.object({ reply: z.unknown() }).meta({ id: 'Reply' });
 
 export const decisionsSchema = z

@@ -1,6 +1,6 @@
 // The life of an agent inside its cell: messages to handlers, tasks to capabilities, commands to the lifecycle.
 
-import type { CellBehavior, CellContext } from '../../runtime/contracts/actor.ts';
+import type { CellBehavior, CellContext, DurableOutcome } from '../../runtime/contracts/actor.ts';
 import type { AgentMetrics, AgentState } from '../../runtime/contracts/agent.ts';
 import { CALL_FOR_BIDS } from '../../runtime/contracts/coordination.ts';
 import type { Message } from '../../runtime/contracts/envelope.ts';
@@ -10,7 +10,7 @@ import type { CellSignal } from '../../runtime/contracts/wire.ts';
 import { runAttempt } from './attempt.ts';
 import { bidHandler } from './bid.ts';
 import type { Capability } from './capability.ts';
-import { AgentCore, CoreContext, ReceivedContext } from './contexts.ts';
+import { AgentCore, CoreContext, DurableContext, ReceivedContext } from './contexts.ts';
 import type { AgentEvents, AgentEventType } from './events.ts';
 import { ExecutionMetrics } from './execution-metrics.ts';
 import { compileHandlers, type MessageHandler } from './handlers.ts';
@@ -83,6 +83,26 @@ export class AgentBehavior implements CellBehavior {
     if (answer === undefined) return;
     if (isThenable(answer)) return this.#settle(answer, ctx);
     ctx.reply(answer);
+  }
+
+  receiveDurable(message: Message): DurableOutcome | Promise<DurableOutcome> {
+    if (this.#gate !== undefined) return this.#gate.opened.then(() => this.receiveDurable(message));
+    const handler = this.#handlers.get(message.type);
+    if (handler === undefined) return { type: 'failed', error: this.#noHandler(message), reason: 'no_handler' };
+    const ctx = new DurableContext(this.#core, message);
+    let answer: unknown;
+    try {
+      answer = handler(message, ctx);
+    } catch (error) {
+      this.#failed(ctx, error);
+      return ctx.end();
+    }
+    if (isThenable(answer)) {
+      const settled = this.#settle(answer, ctx);
+      return settled.then(() => ctx.end());
+    }
+    if (answer !== undefined) ctx.reply(answer);
+    return ctx.end();
   }
 
   signal(signal: CellSignal): void | Promise<void> {
@@ -166,9 +186,13 @@ export class AgentBehavior implements CellBehavior {
   #unhandled(message: Message): void {
     this.#cell.deadLetter(message, 'no_handler');
     if (message.correlationId === undefined) return;
+    this.#cell.replyError(message, this.#noHandler(message));
+  }
+
+  #noHandler(message: Message) {
     const known = [...this.#handlers.keys()];
     const text = `agents of type ${this.#agent.type} have no handler for "${message.type}"; they have ${known.join(', ') || 'none'}`;
-    this.#cell.replyError(message, wireError('no_handler', text, { type: message.type, known }));
+    return wireError('no_handler', text, { type: message.type, known });
   }
 
   #settle(answer: PromiseLike<unknown>, ctx: ReceivedContext): Promise<void> {

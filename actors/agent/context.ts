@@ -1,7 +1,7 @@
 // What handlers get: the typed view of one agent, and what is particular to a message, a task, an event.
 // Only what works is here; agents that need more (a model, an index) import it.
 
-import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
+import type { DurableTell, Message, TellResult } from '../../runtime/contracts/envelope.ts';
 import type { AskHuman } from '../../runtime/contracts/human-question.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import type { SubmitTask, TaskView } from '../../runtime/contracts/task.ts';
@@ -68,6 +68,13 @@ export interface AgentContext<State = unknown, Config = unknown> {
   random(): number;
   /** At most once, order kept per receiver. A refusal comes back as the event `undelivered`. Never throws. */
   tell(to: AgentId, type: string, body?: unknown): void;
+  /**
+   * Durable: at least once, in order per sender and receiver, until its handler is done; what that changes of its agent's state is saved
+   * in the same commit, so that its effect there is one. Resolves once the message is stored. In the handler of a durable message it
+   * resolves at once and the message is stored with what else that handler does, or not at all. Rejects with `actor_not_found`,
+   * `store_unavailable` (outcome unknown), `invalid_input` for a body that is no JSON.
+   */
+  tell(to: AgentId, type: string, body: unknown, options: DurableTell): Promise<void>;
   /** The same, with what became of it. */
   tellConfirmed(to: AgentId, type: string, body?: unknown): Promise<TellResult>;
   /** Rejects with `ask_timeout` (default 5 s), `actor_not_found`, `mailbox_full`, `target_lost`, or what the handler threw. */

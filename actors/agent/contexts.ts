@@ -1,8 +1,13 @@
 // The objects behind the context types: one core per incarnation, one light view per message, task or event.
 
-import type { CellContext } from '../../runtime/contracts/actor.ts';
-import type { Message, TellResult } from '../../runtime/contracts/envelope.ts';
-import { RuntimeError, TaskError, toWireError } from '../../runtime/contracts/errors.ts';
+import type { CellContext, DurableOutcome } from '../../runtime/contracts/actor.ts';
+import {
+  type DurableTell,
+  durableTellSchema,
+  type Message,
+  type TellResult,
+} from '../../runtime/contracts/envelope.ts';
+import { RuntimeError, TaskError, toWireError, type WireError } from '../../runtime/contracts/errors.ts';
 import {
   type AskHuman,
   answerSchemaOf,
@@ -13,7 +18,7 @@ import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import type { HandoffOutcome, TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
 import { type TaskUsage, usageSchema } from '../../runtime/contracts/usage.ts';
 import { parseInput } from '../../runtime/contracts/validation.ts';
-import type { CellRequest } from '../../runtime/contracts/wire.ts';
+import type { CellRequest, OutgoingMail } from '../../runtime/contracts/wire.ts';
 import type {
   AgentContext,
   AgentLog,
@@ -39,6 +44,8 @@ export class AgentCore {
   handlerErrors = 0;
   readonly #self: (capability: string) => BidderSelf;
   #state: unknown;
+  /** While a durable message is handled that has changed the state: how it was, what its handler made of it, and whether others changed it too. */
+  #undo: { readonly before: unknown; last: unknown; mixed: boolean; readonly dirty: boolean } | undefined;
   #ended: AbortController | undefined;
   #hasEnded = false;
   #log: AgentLog | undefined;
@@ -66,9 +73,41 @@ export class AgentCore {
     return this.#self(capability);
   }
 
-  /** What is restored into the next incarnation. */
+  /** What is restored into the next incarnation; without what a durable message has changed whose handler is not done. */
   snapshot(): unknown {
-    return { state: this.#state };
+    return { state: this.#undo && this.#undoable ? this.#undo.before : this.#state };
+  }
+
+  /** A change by the handler of a durable message: undone when it fails. */
+  changeDurably(next: unknown): void {
+    if (!this.#undo) this.#undo = { before: this.#state, last: undefined, mixed: false, dirty: this.dirty };
+    else if (this.#undo.last !== this.#state) this.#undo.mixed = true;
+    this.state = next;
+    this.#undo.last = this.#state;
+  }
+
+  /** The handler of a durable message is done. Gives what makes the snapshot of the state it left; undefined when there is nothing to save. */
+  keepDurable(): (() => unknown) | undefined {
+    const changed = this.dirty || this.#undo !== undefined;
+    this.#undo = undefined;
+    if (!changed) return undefined;
+    this.dirty = false;
+    const state = this.#state;
+    return () => ({ state });
+  }
+
+  /** The handler of a durable message failed: its changes are undone, unless a task has changed the state in between. */
+  undoDurable(): void {
+    const undo = this.#undo;
+    if (undo && this.#undoable) {
+      this.#state = undo.before;
+      this.dirty = undo.dirty;
+    }
+    this.#undo = undefined;
+  }
+
+  get #undoable(): boolean {
+    return this.#undo !== undefined && !this.#undo.mixed && this.#undo.last === this.#state;
   }
 
   async save(): Promise<void> {
@@ -232,8 +271,17 @@ export class CoreContext implements AgentContext {
   random(): number {
     return this.core.cell.random();
   }
-  tell(to: AgentId, type: string, body?: unknown): void {
+  tell(to: AgentId, type: string, body?: unknown): void;
+  tell(to: AgentId, type: string, body: unknown, options: DurableTell): Promise<void>;
+  tell(to: AgentId, type: string, body?: unknown, options?: DurableTell): void | Promise<void> {
+    if (options?.durable) return this.tellDurably(to, type, body, options);
     this.core.cell.tell(to, type, body);
+  }
+  protected async tellDurably(to: AgentId, type: string, body: unknown, { maxAttempts }: DurableTell): Promise<void> {
+    await this.core.cell.request({
+      ...{ type: 'message.send', to, messageType: type, body },
+      ...(maxAttempts === undefined ? {} : { maxAttempts }),
+    });
   }
   tellConfirmed(to: AgentId, type: string, body?: unknown): Promise<TellResult> {
     return this.core.cell.tellConfirmed(to, type, body);
@@ -309,6 +357,57 @@ export class ReceivedContext extends CoreContext implements MessageContext {
   }
 }
 
+/** The context of a durable message: what it changes and sends counts when its handler is done, or not at all. */
+export class DurableContext extends ReceivedContext {
+  #open = true;
+  #refused: WireError | undefined;
+  #filtered = false;
+  readonly #out: OutgoingMail[] = [];
+
+  override get state(): Readonly<unknown> {
+    return super.state;
+  }
+  override set state(next: Readonly<unknown>) {
+    if (this.#open) this.core.changeDurably(next);
+    else this.core.state = next;
+  }
+
+  /** Nothing to be done: the state is saved with the acknowledgement of the message. */
+  override async save(): Promise<void> {
+    if (!this.#open) await super.save();
+  }
+
+  protected override async tellDurably(to: AgentId, type: string, body: unknown, options: DurableTell): Promise<void> {
+    if (!this.#open) return super.tellDurably(to, type, body, options);
+    const { maxAttempts } = parseInput(durableTellSchema, options, 'options');
+    this.#out.push({ to, type, body, ...(maxAttempts === undefined ? {} : { maxAttempts }) });
+  }
+
+  override filter(error: unknown): void {
+    this.#filtered = true;
+    this.#refused = toWireError(error, 'invalid_input');
+    this.core.handlerFailed(`schema of ${this.message.type}`, error);
+  }
+
+  override refuse(error: unknown): boolean {
+    const wire = toWireError(error, 'handler_failed');
+    const says = typeof error === 'object' && error !== null && 'retryable' in error;
+    this.#refused ??= says ? wire : { ...wire, retryable: true };
+    return true;
+  }
+
+  /** The handler is done, or has been refused the message. */
+  end(): DurableOutcome {
+    this.#open = false;
+    if (this.#refused === undefined) {
+      const snapshot = this.core.keepDurable();
+      return { type: 'handled', out: this.#out, ...(snapshot ? { snapshot } : {}) };
+    }
+    this.core.undoDurable();
+    return { type: 'failed', error: this.#refused, ...(this.#filtered ? { reason: 'filtered' } : {}) };
+  }
+}
+
 const MAX_QUESTIONS = 100;
 const reportSchema = usageSchema.omit({ calls: true });
 
@@ -368,8 +467,11 @@ export class AttemptContext extends CoreContext implements TaskContext {
     if (tokens || cost || messages) this.#reported = sum;
   }
 
-  override tell(to: AgentId, type: string, body?: unknown): void {
+  override tell(to: AgentId, type: string, body?: unknown): void;
+  override tell(to: AgentId, type: string, body: unknown, options: DurableTell): Promise<void>;
+  override tell(to: AgentId, type: string, body?: unknown, options?: DurableTell): void | Promise<void> {
     this.#sent++;
+    if (options?.durable) return this.tellDurably(to, type, body, options);
     super.tell(to, type, body);
   }
   override tellConfirmed(to: AgentId, type: string, body?: unknown): Promise<TellResult> {

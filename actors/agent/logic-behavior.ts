@@ -1,7 +1,7 @@
 // The life of a plain actor inside its cell: one XState actor, a send per message and nothing more.
 
 import { type Actor, type AnyActorLogic, createActor, type EventFromLogic, type Snapshot } from 'xstate';
-import type { CellBehavior, CellContext } from '../../runtime/contracts/actor.ts';
+import type { CellBehavior, CellContext, DurableOutcome } from '../../runtime/contracts/actor.ts';
 import type { AgentState } from '../../runtime/contracts/agent.ts';
 import type { Message } from '../../runtime/contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime/contracts/errors.ts';
@@ -67,6 +67,24 @@ export class LogicBehavior implements CellBehavior {
     const event = eventOf(message);
     if (message.correlationId !== undefined && !this.#takes(event)) return this.#refuse(message);
     this.#actor?.send(event);
+  }
+
+  /** Saved only by actors that persist. A step that throws ends the incarnation, and with it the attempt. */
+  receiveDurable(message: Message): DurableOutcome | Promise<DurableOutcome> {
+    if (this.#held !== undefined) return this.#held.promise.then(() => this.receiveDurable(message));
+    const event = eventOf(message);
+    if (!this.#takes(event)) {
+      const text = `the state of actor ${this.#cell.name} has no transition for "${message.type}"`;
+      return { type: 'failed', error: wireError('no_handler', text, { type: message.type }), reason: 'no_handler' };
+    }
+    const actor = this.#actor;
+    actor?.send(event);
+    if (!this.#definition.persist) return { type: 'handled', out: [] };
+    const snapshot = (): unknown => {
+      if (this.#actor !== actor) throw new RuntimeError('agent_crashed', 'the actor ended before its state was taken');
+      return this.snapshot();
+    };
+    return { type: 'handled', out: [], snapshot };
   }
 
   signal(signal: CellSignal): void {

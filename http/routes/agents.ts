@@ -8,7 +8,7 @@ import {
   createAgentSchema,
   updateAgentSchema,
 } from '../../runtime/contracts/agent.ts';
-import type { TellResult } from '../../runtime/contracts/envelope.ts';
+import { maxAttemptsSchema, type TellResult } from '../../runtime/contracts/envelope.ts';
 import { type ErrorCode, RuntimeError } from '../../runtime/contracts/errors.ts';
 import { type ApiRequest, type Endpoint, EVENT_STREAM_TYPE, endpoint, json, type RouteDeps } from '../endpoint.ts';
 import { problem } from '../openapi.ts';
@@ -30,7 +30,7 @@ import {
   agentTypesSchema,
   removalSchema,
   replySchema,
-  tellResultSchema,
+  tellAnswerSchema,
 } from '../schemas.ts';
 import { openEventStream } from '../sse.ts';
 
@@ -46,10 +46,31 @@ const messageSchema = z
     /** `tell` is done when the message is in the mailbox; `ask` waits for the reply. */
     mode: z.enum(['tell', 'ask']).default('tell'),
     timeoutMs: z.number().int().min(1).max(60_000).optional().meta({ description: 'Of an ask; default 5,000.' }),
+    durable: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Kept until it is handled: at least once, with one effect in the state of the agent.' }),
+    maxAttempts: maxAttemptsSchema.optional().meta({ description: 'Of a durable tell; default 5.' }),
+    correlationId: z
+      .string()
+      .min(1)
+      .max(200)
+      .optional()
+      .meta({
+        description: 'Of a durable ask: the same once more, within ten minutes after the reply, gives the first reply.',
+      }),
   })
   .refine(({ mode, timeoutMs }) => mode === 'ask' || timeoutMs === undefined, {
     path: ['timeoutMs'],
     message: 'only an ask has a timeout',
+  })
+  .refine(({ mode, durable, maxAttempts }) => maxAttempts === undefined || (durable && mode === 'tell'), {
+    path: ['maxAttempts'],
+    message: 'only a durable tell has attempts',
+  })
+  .refine(({ mode, durable, correlationId }) => correlationId === undefined || (durable && mode === 'ask'), {
+    path: ['correlationId'],
+    message: 'only a durable ask is answered again',
   })
   .meta({ id: 'SendMessage' });
 
@@ -201,7 +222,10 @@ export function agentRoutes(deps: RouteDeps): Endpoint[] {
       body: messageSchema,
       responses: {
         200: { description: 'The reply to an ask.', content: json(replySchema) },
-        202: { description: 'A tell is in the mailbox.', content: json(tellResultSchema) },
+        202: {
+          description: 'A tell is in the mailbox, or stored when it is durable.',
+          content: json(tellAnswerSchema),
+        },
         404: NO_AGENT,
         502: problem('The handler failed.'),
         503: problem('The agent was lost before it took the message: whether it did is unknown.'),
@@ -212,7 +236,12 @@ export function agentRoutes(deps: RouteDeps): Endpoint[] {
         const id = agentId(request);
         if (body.mode === 'ask') {
           const timeoutMs = body.timeoutMs ?? DEFAULT_ASK_MS;
-          return c.json({ reply: (await agents.ask(id, body.type, body.body, { timeoutMs, signal }, call)) ?? null });
+          const options = defined({ timeoutMs, signal, durable: body.durable, correlationId: body.correlationId });
+          return c.json({ reply: (await agents.ask(id, body.type, body.body, options, call)) ?? null });
+        }
+        if (body.durable) {
+          const options = defined({ ...call, durable: true as const, maxAttempts: body.maxAttempts });
+          return c.json(await agents.tell(id, body.type, body.body, options), 202);
         }
         const result = await agents.tell(id, body.type, body.body, call);
         if (result.outcome !== 'delivered') throw notDelivered(result);

@@ -35,6 +35,8 @@ export interface AgentHomeOptions {
   readonly ambient: Ambient;
   /** Resolves when no outcome of this agent's tasks is still on its way to the store. */
   readonly settled: (id: AgentId) => Promise<void>;
+  /** Runs what saves a snapshot after what was begun before it: see SnapshotOrder. Default: at once. */
+  readonly inOrder?: <T>(id: AgentId, work: () => Promise<T>) => Promise<T>;
   /** There are states to write where there were none: see {@link AgentHome.flushObserved}. */
   readonly onUnobserved?: () => void;
 }
@@ -239,7 +241,8 @@ export class AgentHome {
   async save(id: AgentId, snapshot: unknown): Promise<'saved' | 'fenced'> {
     const resident = this.#residents.get(id);
     if (!resident) return 'fenced';
-    const result = await this.#options.store.agents.saveSnapshot(id, resident.row.epoch, snapshot);
+    const { store, inOrder = (_id, work) => work() } = this.#options;
+    const result = await inOrder(id, () => store.agents.saveSnapshot(id, resident.row.epoch, snapshot));
     resident.savedSince = true;
     return result;
   }

@@ -12,12 +12,13 @@ import {
   type UpdateAgent,
   updateAgentSchema,
 } from '../contracts/agent.ts';
-import type { TellResult } from '../contracts/envelope.ts';
+import type { DurableDoor, DurableSend } from '../contracts/durable.ts';
+import { type DurableTell, maxAttemptsSchema, type StoredTell, type TellResult } from '../contracts/envelope.ts';
 import { RuntimeError } from '../contracts/errors.ts';
-import type { AgentId, NodeId } from '../contracts/ids.ts';
+import { type AgentId, isId, type NodeId } from '../contracts/ids.ts';
 import type { RemoteRoute } from '../contracts/messaging.ts';
 import type { Ambient, Dispose, EventFeed, Manifest, ThreadPool } from '../contracts/ports.ts';
-import type { AgentListFilter, AgentsApi, CallContext, RemovalReport } from '../contracts/runtime.ts';
+import type { AgentListFilter, AgentsApi, AskOptions, CallContext, RemovalReport } from '../contracts/runtime.ts';
 import type { AgentRow, Page, Store } from '../contracts/store.ts';
 import type { Terminated } from '../contracts/supervision.ts';
 import { invalidInput, parseInput } from '../contracts/validation.ts';
@@ -39,6 +40,8 @@ export interface AgentServiceOptions {
   /** The way to agents of other nodes; undefined where there are none. */
   readonly elsewhere: () => RemoteRoute | undefined;
   readonly runningOn: RunningOn;
+  /** Messages that are kept until they are handled. */
+  readonly durable: () => DurableDoor;
   readonly draining: () => boolean;
   /** SHA-256 of a value's canonical JSON. */
   readonly hash: (value: unknown) => string;
@@ -187,17 +190,37 @@ export class AgentService implements AgentsApi {
     };
   }
 
-  async tell(idOrName: string, type: string, body: unknown, call: CallContext = DEFAULT_CALL): Promise<TellResult> {
-    return this.#options.pool.tell(await this.#resident(idOrName, call.tenant), type, body, traceOf(call));
+  tell(idOrName: string, type: string, body: unknown, call?: CallContext): Promise<TellResult>;
+  tell(idOrName: string, type: string, body: unknown, call: Partial<CallContext> & DurableTell): Promise<StoredTell>;
+  async tell(
+    idOrName: string,
+    type: string,
+    body: unknown,
+    given: Partial<CallContext> & Partial<DurableTell> = {},
+  ): Promise<TellResult | StoredTell> {
+    const { durable, maxAttempts, ...rest } = given;
+    const call = { ...DEFAULT_CALL, ...rest };
+    if (!durable)
+      return this.#options.pool.tell(await this.#resident(idOrName, call.tenant), type, body, traceOf(call));
+    if (maxAttempts !== undefined) parseInput(maxAttemptsSchema, maxAttempts, 'maxAttempts');
+    const mail = await this.#mail(idOrName, type, body, call);
+    return this.#options.durable().send({ ...mail, ...(maxAttempts === undefined ? {} : { maxAttempts }) });
   }
 
   async ask(
     idOrName: string,
     type: string,
     body: unknown,
-    options: { timeoutMs: number; signal?: AbortSignal },
+    { durable, correlationId, ...options }: AskOptions,
     call: CallContext = DEFAULT_CALL,
   ): Promise<unknown> {
+    if (durable) {
+      const mail = await this.#mail(idOrName, type, body, call);
+      const answer = await this.#options
+        .durable()
+        .ask({ ...mail, ...options, ...(correlationId === undefined ? {} : { correlationId }) });
+      return answer.reply;
+    }
     return this.#options.pool.ask(await this.#resident(idOrName, call.tenant), type, body, {
       ...options,
       ...traceOf(call),
@@ -224,6 +247,17 @@ export class AgentService implements AgentsApi {
 
   registerType(type: string): ManifestEntry {
     return this.#options.manifest.register(type);
+  }
+
+  /** A durable message from outside. Whether there is such an agent is seen when it is accepted. */
+  async #mail(idOrName: string, type: string, body: unknown, call: CallContext): Promise<DurableSend> {
+    const to = isId('agent', idOrName) ? idOrName : (await this.#row(idOrName, call.tenant)).id;
+    return {
+      ...{ tenant: call.tenant, to, type, body },
+      ...(call.subject === undefined ? {} : { subject: call.subject }),
+      ...(call.idempotencyKey === undefined ? {} : { idempotencyKey: call.idempotencyKey }),
+      ...traceOf(call),
+    };
   }
 
   #activeType(type: string): ManifestEntry {

@@ -10,6 +10,8 @@ const hintSchema: z.ZodType<Hint> = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('task-cancelled'), taskId: id }),
   z.strictObject({ type: z.literal('task-ended'), taskId: id }),
   z.strictObject({ type: z.literal('agent'), agentId: id }),
+  z.strictObject({ type: z.literal('mail'), agentId: id }),
+  z.strictObject({ type: z.literal('reply'), tenant: id, correlationId: id }),
 ]);
 const batchSchema = z.array(hintSchema).max(10_000);
 

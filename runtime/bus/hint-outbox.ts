@@ -53,7 +53,11 @@ function keyOf(hint: Hint): string {
       return `c/${hint.taskId}`;
     case 'task-ended':
       return `e/${hint.taskId}`;
-    default:
+    case 'agent':
       return `a/${hint.agentId}`;
+    case 'mail':
+      return `m/${hint.agentId}`;
+    case 'reply':
+      return `r/${hint.tenant}/${hint.correlationId}`;
   }
 }

@@ -7,7 +7,7 @@ import type { WireError } from './errors.ts';
 import type { AgentId, NodeId } from './ids.ts';
 import type { ResolvedSupervision } from './supervision.ts';
 import type { TaskAssignment, TaskOutcome } from './task.ts';
-import type { CellRequest, CellSignal, LogLine, ModuleRef } from './wire.ts';
+import type { CellRequest, CellSignal, LogLine, ModuleRef, OutgoingMail } from './wire.ts';
 
 /** Marks an export as an actor definition, whichever copy of the package made it. */
 export const ACTOR_DEFINITION = Symbol.for('troupe.actor-definition');
@@ -88,6 +88,11 @@ export interface CellContext {
   attribute<T>(fn: () => T): T;
 }
 
+/** What a handler made of a durable message. `snapshot` gives the state it left, if anything has to be saved; it is called once, if at all. */
+export type DurableOutcome =
+  | { readonly type: 'handled'; readonly snapshot?: () => unknown; readonly out: readonly OutgoingMail[] }
+  | { readonly type: 'failed'; readonly error: WireError; readonly reason?: 'no_handler' | 'filtered' };
+
 /** The life inside a cell. One instance per incarnation; the cell calls it from one thread only. */
 export interface CellBehavior {
   /** Resolves when initialised; a rejection is `init_failed`. */
@@ -97,6 +102,11 @@ export interface CellBehavior {
    * messages in the mailbox until it settles. It must not reject: failures of handlers are replied or dead-lettered inside.
    */
   receive(message: Message): void | Promise<void>;
+  /**
+   * As {@link receive}, for a message that is acknowledged only with what comes of it: a handler that throws has failed, and what it
+   * changed is undone. Replies go through `CellContext.reply` before it settles. Absent: `receive`, and the snapshot after it.
+   */
+  receiveDurable?(message: Message): DurableOutcome | Promise<DurableOutcome>;
   /** Lifecycle commands and notices of the runtime; they overtake messages. May throw RuntimeError. */
   signal(signal: CellSignal): void | Promise<void>;
   /** One attempt of a task. Resolves with its outcome; never rejects. `signal` aborts on cancel and timeout. */

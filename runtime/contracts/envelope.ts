@@ -70,6 +70,24 @@ export type TellResult =
   | { readonly outcome: 'refused'; readonly reason: DeadLetterReason; readonly detail?: string }
   | { readonly outcome: 'unknown'; readonly reason: 'target_lost' };
 
+/** Handlers of a durable message that may fail before it becomes a dead letter, default 5. */
+export const maxAttemptsSchema = z.number().int().min(1).max(100);
+
+/** A message that is kept until it is handled. */
+export const durableTellSchema = z.strictObject({
+  durable: z.literal(true),
+  maxAttempts: maxAttemptsSchema.optional(),
+});
+export type DurableTell = z.input<typeof durableTellSchema>;
+
+/** What became of a durable message: it is stored, and will be handled or become a dead letter. */
+export interface StoredTell {
+  readonly outcome: 'stored';
+  readonly messageId: string;
+  /** Its idempotency key was used before: `messageId` is the message of that time. */
+  readonly duplicate: boolean;
+}
+
 /** When a mailbox is full: refuse the new message, drop the oldest, drop the new one silently to its sender, or hold senders back. */
 export const overflowSchema = z.enum(['reject', 'drop-oldest', 'drop-new', 'backpressure']);
 export type Overflow = z.infer<typeof overflowSchema>;

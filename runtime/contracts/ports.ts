@@ -7,7 +7,17 @@ import type { WireError } from './errors.ts';
 import type { NewEvent, RuntimeEvent } from './event.ts';
 import type { AgentId, NewId, TaskId } from './ids.ts';
 import type { CancelEffect, ClaimedTask, TaskAssignment, TaskOutcome } from './task.ts';
-import type { CellRequest, CellSignal, CellSpec, CellStarted, CellStats, PoolNotice, ThreadStats } from './wire.ts';
+import type {
+  CellRequest,
+  CellSignal,
+  CellSpec,
+  CellStarted,
+  CellStats,
+  DurableDelivery,
+  DurableReport,
+  PoolNotice,
+  ThreadStats,
+} from './wire.ts';
 
 /** Cancels what it was returned by. Calling it again does nothing. */
 export type Dispose = () => void;
@@ -71,6 +81,11 @@ export interface ThreadPool {
     body: unknown,
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal; readonly traceparent?: string },
   ): Promise<unknown>;
+  /**
+   * Gives a durable message to its handler. Resolves when that is done, whenever that is: there is no time limit. Rejects when the message
+   * surely was not begun (`mailbox_full`, `agent_stopped`, `actor_not_found`, `backpressure`) or is lost with its thread (`target_lost`).
+   */
+  handle(to: AgentId, message: DurableDelivery): Promise<DurableReport>;
   /** Runs one attempt on this agent. Never rejects: a dead thread is the outcome `lost`. Enforces `timeoutMs` and grace. */
   runTask(agent: AgentId, task: TaskAssignment): Promise<TaskOutcome>;
   /** Aborts the attempt; after `graceMs` abandons or kills it. Resolves with what it took. */
@@ -168,7 +183,11 @@ export type Hint =
   | { readonly type: 'workflow'; readonly workflowId: string }
   | { readonly type: 'task-cancelled'; readonly taskId: string }
   | { readonly type: 'task-ended'; readonly taskId: string }
-  | { readonly type: 'agent'; readonly agentId: string };
+  | { readonly type: 'agent'; readonly agentId: string }
+  /** An agent has durable mail. */
+  | { readonly type: 'mail'; readonly agentId: string }
+  /** A durable request was answered. */
+  | { readonly type: 'reply'; readonly tenant: string; readonly correlationId: string };
 
 /** Carries hints, encoded even in one process (implemented by bus/). */
 export interface Bus {

@@ -3,8 +3,9 @@
 
 import type { ManifestEntry } from './actor.ts';
 import type { AgentView, CreateAgent, UpdateAgent } from './agent.ts';
+import type { CallContext } from './call.ts';
 import type { Decision } from './coordination.ts';
-import type { TellResult } from './envelope.ts';
+import type { DurableTell, StoredTell, TellResult } from './envelope.ts';
 import type { RuntimeEvent } from './event.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
@@ -26,15 +27,6 @@ import type {
   WorkflowView,
 } from './workflow.ts';
 import type { WorkflowPlan } from './workflow-plan.ts';
-
-/** Who asks. The library uses `default`; the REST API takes it from the token. */
-export interface CallContext {
-  readonly tenant: string;
-  readonly traceparent?: string;
-  readonly idempotencyKey?: string;
-  /** Of the caller, for what people decide. */
-  readonly subject?: string;
-}
 
 export interface AgentListFilter {
   readonly type?: string;
@@ -66,19 +58,32 @@ export interface AgentsApi {
     call?: CallContext,
   ): Promise<RemovalReport>;
   tell(idOrName: string, type: string, body: unknown, call?: CallContext): Promise<TellResult>;
+  /**
+   * Durable: stored when it resolves, then at least once, in order per sender and receiver, until its handler is done; what that changes
+   * of the agent's state is saved in the same commit. Goes to agents of every node. An idempotency key makes saying it again harmless.
+   * Throws `actor_not_found`, `invalid_input` for a body that is no JSON, `idempotency_mismatch`, `store_unavailable` (outcome unknown).
+   */
+  tell(idOrName: string, type: string, body: unknown, call: Partial<CallContext> & DurableTell): Promise<StoredTell>;
   /** Throws `ask_timeout`, `mailbox_full`, `target_lost`, `no_handler` and what the handler threw. */
-  ask(
-    idOrName: string,
-    type: string,
-    body: unknown,
-    options: { timeoutMs: number; signal?: AbortSignal },
-    call?: CallContext,
-  ): Promise<unknown>;
+  ask(idOrName: string, type: string, body: unknown, options: AskOptions, call?: CallContext): Promise<unknown>;
   /** Exactly one `terminated`, whatever the way to die; at once when it is not there. */
   watch(idOrName: string, listener: (end: Terminated) => void, call?: CallContext): Promise<Dispose>;
   types(): readonly ManifestEntry[];
   /** Activates a type of the manifest. Throws `unknown_agent_type`. */
   registerType(type: string): ManifestEntry;
+}
+
+export interface AskOptions {
+  /** Positive: a question without a deadline is refused. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /**
+   * The question is stored and handled at least once, like a durable message; the reply is committed with what its handler did. Its handler
+   * must have answered when it is done.
+   */
+  readonly durable?: boolean;
+  /** Of a durable question: asked again with it, within ten minutes after the reply, it is answered the same and nobody is asked twice. */
+  readonly correlationId?: string;
 }
 
 export interface RemovalReport {
@@ -270,4 +275,4 @@ export interface TroupeRuntime extends AsyncDisposable {
   readonly system: SystemApi;
 }
 
-export type { AgentId, TaskId, WorkflowId };
+export type { AgentId, CallContext, TaskId, WorkflowId };

@@ -2,7 +2,7 @@
 // The frames of the data plane are a private matter of pool/ and thread/.
 
 import type { AgentMetrics, AgentState } from './agent.ts';
-import type { DeadLetter, ResolvedMailbox } from './envelope.ts';
+import type { DeadLetter, Protocol, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId } from './ids.ts';
 import type { Terminated } from './supervision.ts';
@@ -58,9 +58,62 @@ export type CellRequest =
   | { readonly type: 'unwatch'; readonly id: string }
   | { readonly type: 'subscribe'; readonly topic: string }
   | { readonly type: 'unsubscribe'; readonly topic: string }
+  | {
+      readonly type: 'message.send';
+      readonly to: string;
+      readonly messageType: string;
+      readonly body: unknown;
+      readonly maxAttempts?: number;
+    }
   | { readonly type: 'publish'; readonly topic: string; readonly messageType: string; readonly body: unknown }
   | { readonly type: 'timer.set'; readonly key: string; readonly afterMs: number; readonly body: unknown }
   | { readonly type: 'timer.clear'; readonly key: string };
+
+/** A durable message that the handler of another one sent: it is accepted in the commit that acknowledges that one. */
+export interface OutgoingMail {
+  readonly to: AgentId;
+  readonly type: string;
+  readonly body: unknown;
+  readonly maxAttempts?: number;
+}
+
+/** A durable message on its way into a cell. */
+export interface DurableDelivery {
+  readonly id: string;
+  readonly from?: AgentId;
+  readonly type: string;
+  readonly body: unknown;
+  readonly protocol: Protocol;
+  readonly traceparent?: string;
+  /** Of a request: what its reply is for. */
+  readonly correlationId?: string;
+  readonly lane: string;
+  /**
+   * Grows when a message of the lane came back. A cell whose message of this lane failed or was dropped skips those of that generation
+   * and before: they come again after it.
+   */
+  readonly generation: number;
+  /** From 1. */
+  readonly attempt: number;
+}
+
+/**
+ * What a cell made of a durable message. `handled`: its handler is done; `covered`: the state it left is in the snapshot of a later one
+ * that is told in the same turn, and it must be committed with that one. `skipped`: its lane is held up. `returned`: it was not begun, or
+ * nothing of it is kept, as the cell has ended.
+ */
+export type DurableReport =
+  | {
+      readonly type: 'handled';
+      readonly covered?: true;
+      /** The state after it; absent: nothing to be saved. */
+      readonly snapshot?: unknown;
+      readonly out?: readonly OutgoingMail[];
+      readonly reply?: { readonly body: unknown };
+    }
+  | { readonly type: 'failed'; readonly error: WireError; readonly reason?: 'no_handler' | 'filtered' }
+  | { readonly type: 'skipped' }
+  | { readonly type: 'returned' };
 
 export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';

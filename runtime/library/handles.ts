@@ -1,12 +1,12 @@
 // What the library's user holds: an agent, a task, a run. Thin over TroupeRuntime; a handle keeps no state of its own beyond what it was made with.
 
 import type { AgentView } from '../contracts/agent.ts';
-import type { TellResult } from '../contracts/envelope.ts';
+import type { DurableTell, StoredTell, TellResult } from '../contracts/envelope.ts';
 import { fromWireError, RuntimeError, wireError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
 import type { AgentId, TaskId, WorkflowId } from '../contracts/ids.ts';
 import type { Dispose } from '../contracts/ports.ts';
-import type { CallContext, RemovalReport, TroupeRuntime } from '../contracts/runtime.ts';
+import type { AskOptions, CallContext, RemovalReport, TroupeRuntime } from '../contracts/runtime.ts';
 import type { Terminated } from '../contracts/supervision.ts';
 import { type CancelReport, isTerminalTask, type TaskView } from '../contracts/task.ts';
 import {
@@ -38,23 +38,28 @@ export class AgentRef {
   }
 
   /** At most once, in order per sender; resolves with what became of it and never rejects for a full mailbox or a dead agent. */
-  tell(type: string, body?: unknown): Promise<TellResult> {
-    return this.#runtime.agents.tell(this.id, type, body, this.#call);
+  tell(type: string, body?: unknown): Promise<TellResult>;
+  /**
+   * Durable: stored when it resolves, then at least once until its handler is done, with one effect in the agent's state.
+   * @throws RuntimeError `actor_not_found`, `invalid_input`, `idempotency_mismatch`, `store_unavailable` (outcome unknown).
+   */
+  tell(type: string, body: unknown, options: DurableTell & { readonly idempotencyKey?: string }): Promise<StoredTell>;
+  tell(
+    type: string,
+    body?: unknown,
+    options?: DurableTell & { readonly idempotencyKey?: string },
+  ): Promise<TellResult | StoredTell> {
+    const { agents } = this.#runtime;
+    if (options) return agents.tell(this.id, type, body, { ...this.#call, ...options });
+    return agents.tell(this.id, type, body, this.#call);
   }
 
   /**
    * The handler's reply. `timeoutMs` defaults to 5,000.
    * @throws RuntimeError `ask_timeout` (outcome unknown), `mailbox_full`, `target_lost`, `no_handler`, or what the handler threw.
    */
-  ask<Reply = unknown>(
-    type: string,
-    body?: unknown,
-    options: { timeoutMs?: number; signal?: AbortSignal } = {},
-  ): Promise<Reply> {
-    const bounded = {
-      timeoutMs: options.timeoutMs ?? DEFAULT_ASK_MS,
-      ...(options.signal ? { signal: options.signal } : {}),
-    };
+  ask<Reply = unknown>(type: string, body?: unknown, options: Partial<AskOptions> = {}): Promise<Reply> {
+    const bounded = { ...options, timeoutMs: options.timeoutMs ?? DEFAULT_ASK_MS };
     return this.#runtime.agents.ask(this.id, type, body, bounded, this.#call) as Promise<Reply>;
   }
 

@@ -14,6 +14,8 @@ import type {
   CellSpec,
   CellStarted,
   CellStats,
+  DurableDelivery,
+  DurableReport,
   PoolNotice,
   ThreadStats,
 } from '../contracts/wire.ts';
@@ -30,6 +32,9 @@ import { Junctions } from './junctions.ts';
 import { Outside } from './outside.ts';
 import { TaskTable } from './task-table.ts';
 import { START_TIMEOUT_MS, Threads } from './threads.ts';
+
+/** A durable message in its handler: nobody takes it away, only the death of its cell does. */
+const FOREVER_MS = 2 ** 52;
 
 /** The pool with its actors as other nodes reach them. */
 export type NodePool = ThreadPool & { readonly mail: LocalMail };
@@ -185,6 +190,17 @@ class Pool implements NodePool, PeerOwner {
     if (remote) return remote.ask({ to, type, body, ...options });
     const meta = traceparent ? { traceparent } : null;
     return this.#peer.ask(to, type, body, { from: undefined, fromSlot: 0, meta, timeoutMs, signal });
+  }
+
+  handle(to: AgentId, message: DurableDelivery): Promise<DurableReport> {
+    const { id, from, type, body, protocol, traceparent, correlationId, lane, generation, attempt } = message;
+    const meta = {
+      protocol,
+      durable: { id, lane, generation, attempt, ...(correlationId === undefined ? {} : { correlationId }) },
+      ...(traceparent ? { traceparent } : {}),
+    };
+    const handled = this.#peer.ask(to, type, body, { from, fromSlot: 0, meta, timeoutMs: FOREVER_MS });
+    return handled as Promise<DurableReport>;
   }
 
   deliverLocally(_envelope: Envelope): boolean {

@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import type { Ambient, Bus, EventFeed } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
 import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
+import type { DurableDelivery } from '../messaging/durable-delivery.ts';
 import type { Dispatcher } from '../tasks/dispatcher.ts';
 import type { LeaseKeeper } from '../tasks/lease-keeper.ts';
 import { nodeChores } from '../tasks/node-chores.ts';
@@ -21,6 +22,7 @@ export interface ChoreParts {
   readonly workforce: NodeWorkforce;
   readonly workflows: WorkflowService;
   readonly timers: AgentTimers;
+  readonly delivery: DurableDelivery;
   readonly feed: EventFeed;
   readonly bus: Bus;
   readonly ambient: Ambient;
@@ -32,7 +34,7 @@ export const OBSERVE_MS = 1_000;
 const RETAIN_MS = 3_600_000;
 
 export function systemChores(parts: ChoreParts): readonly Chore[] {
-  const { store, home, lease, config, feed, timers, workforce } = parts;
+  const { store, home, lease, config, feed, timers, workforce, delivery } = parts;
   const { pollMs } = config;
   // The pulse says when these have something to do; this is their pace without it.
   const pulsed = { everyMs: pollMs * SAFETY_POLLS, retryMs: pollMs };
@@ -47,11 +49,15 @@ export function systemChores(parts: ChoreParts): readonly Chore[] {
     { name: 'agent-commands', ...pulsed, run: () => home.followCommands() },
     { name: 'agent-adoption', ...pulsed, run: async () => void (await home.adopt()) },
     { name: 'agent-timers', ...pulsed, run: () => timers.fire() },
+    { name: 'durable-mail', ...pulsed, atStart: true, run: () => delivery.look() },
     { name: 'pinned-queues', ...pulsed, run: () => mentionPinned(store, workforce) },
     {
       name: 'retention',
       everyMs: RETAIN_MS,
-      run: async () => void (await store.retain({ historyDays: config.historyDays })),
+      run: async () => {
+        await store.retain({ historyDays: config.historyDays });
+        while ((await store.messages.forgetReplies()) > 0);
+      },
     },
   ];
 }

@@ -37,7 +37,12 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     manifest,
     node,
     ambient,
-    settled: (id) => settled(id, others()),
+    settled: async (id) => {
+      await settled(id, others());
+      // What was acknowledged and the state it left commit together.
+      await others().snapshots.idle(id);
+    },
+    inOrder: (id, work) => others().snapshots.run(id, work),
     onUnobserved: () => others().sweeper.soon('agent-states', OBSERVE_MS),
   });
   const standIns = new StandIns({
@@ -56,6 +61,7 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     node,
     elsewhere: () => (store.kind === 'postgres' ? others().cluster : undefined),
     runningOn: (id) => others().dispatcher.runningOn(id),
+    durable: () => others().durable,
     draining: () => life.phase !== 'running',
     hash: (value) => createHash('sha256').update(canonicalJson(value)).digest('hex'),
   });

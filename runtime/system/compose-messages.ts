@@ -28,6 +28,7 @@ export function composeMessages(base: NodeBase & AgentParts, others: Others): Me
     agents,
     home,
     tasks: others().tasks,
+    durable: others().durable,
     tree: agentTree,
     pool,
     topics,

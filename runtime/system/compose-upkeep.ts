@@ -6,10 +6,10 @@ import { LeaseKeeper } from '../tasks/lease-keeper.ts';
 import { Sweeper } from '../tasks/sweeper.ts';
 import { systemChores } from './chores.ts';
 import { LEASE_LOST_EXIT_CODE } from './exit-codes.ts';
-import type { AgentParts, MessageParts, NodeBase, UpkeepParts, WorkParts } from './parts.ts';
+import type { AgentParts, DurableParts, MessageParts, NodeBase, UpkeepParts, WorkParts } from './parts.ts';
 import { NodeStatus } from './status.ts';
 
-type Made = NodeBase & AgentParts & MessageParts & WorkParts;
+type Made = NodeBase & AgentParts & MessageParts & DurableParts & WorkParts;
 
 export function composeUpkeep(made: Made): UpkeepParts {
   const { options, ambient, store, feed } = made;

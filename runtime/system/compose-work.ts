@@ -1,6 +1,8 @@
 // Makes what gives tasks to agents and runs workflows.
 
-import type { TaskRunner } from '../contracts/ports.ts';
+import type { AgentId } from '../contracts/ids.ts';
+import type { RanTask, TaskRunner } from '../contracts/ports.ts';
+import type { ClaimedTask } from '../contracts/task.ts';
 import { createCapabilityResolver } from '../tasks/capability-resolver.ts';
 import { Dispatcher } from '../tasks/dispatcher.ts';
 import { runsIsolated } from '../tasks/retry-policy.ts';
@@ -19,7 +21,7 @@ export function composeWork(base: NodeBase & AgentParts, others: Others): WorkPa
     store: store.tasks,
     events: store.events,
     workforce,
-    runner: taskRunner(base),
+    runner: taskRunner(base, others),
     bus,
     feed,
     ambient,
@@ -78,13 +80,15 @@ function makeWorkflows(
 }
 
 /** Runs a task on its agent, or in a stand-in when it may take its thread down again. */
-function taskRunner({ pool, standIns, home }: AgentParts): TaskRunner {
+function taskRunner({ pool, standIns, home }: AgentParts, others: Others): TaskRunner {
   return {
-    runTask: async (agent, task) => {
-      const outcome = await (runsIsolated(task) ? standIns : pool).runTask(agent, task);
-      if (outcome.type === 'completed' && outcome.snapshot !== undefined) home.markSaved(agent);
-      return outcome;
-    },
+    runTask: (agent, task) => others().outcomes.around(run)(agent, task),
     cancelTask: (taskId, fence, graceMs) => standIns.cancelTask(taskId, fence, graceMs),
   };
+
+  async function run(agent: AgentId, task: ClaimedTask): Promise<RanTask> {
+    const outcome = await (runsIsolated(task) ? standIns : pool).runTask(agent, task);
+    if (outcome.type === 'completed' && outcome.snapshot !== undefined) home.markSaved(agent);
+    return outcome;
+  }
 }

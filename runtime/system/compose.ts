@@ -2,6 +2,7 @@
 
 import { createEventFeed } from '../observe/event-stream.ts';
 import { composeAgents } from './compose-agents.ts';
+import { composeDurable } from './compose-durable.ts';
 import { composeMessages } from './compose-messages.ts';
 import { composeUpkeep } from './compose-upkeep.ts';
 import { composeWork } from './compose-work.ts';
@@ -14,8 +15,9 @@ export function composeNode(foundation: Foundation, life: NodeLife): NodeParts {
   const others = (): NodeParts => parts;
   const agents = composeAgents(base, others);
   const messages = composeMessages({ ...base, ...agents }, others);
+  const durable = composeDurable({ ...base, ...agents }, others);
   const work = composeWork({ ...base, ...agents }, others);
-  const upkeep = composeUpkeep({ ...base, ...agents, ...messages, ...work });
-  const parts: NodeParts = { ...base, ...agents, ...messages, ...work, ...upkeep };
+  const upkeep = composeUpkeep({ ...base, ...agents, ...messages, ...durable, ...work });
+  const parts: NodeParts = { ...base, ...agents, ...messages, ...durable, ...work, ...upkeep };
   return parts;
 }

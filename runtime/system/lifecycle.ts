@@ -2,9 +2,13 @@
 
 import { hostname } from 'node:os';
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
+import { settledWithin } from '../tasks/pause.ts';
 import { addChildren } from './children.ts';
 import type { NodeLife, NodeParts, Others } from './parts.ts';
 import type { Phase } from './status.ts';
+
+/** What was handled is acknowledged, if the database takes it within this time; else it is handled again. */
+const ACKNOWLEDGE_MS = 5_000;
 
 /** States: starting -> running <-> draining -> stopped. */
 export class NodeLifecycle implements NodeLife {
@@ -35,11 +39,12 @@ export class NodeLifecycle implements NodeLife {
   async initialize(): Promise<void> {
     if (this.#phase === 'stopped') throw new RuntimeError('draining', 'this node is stopped; start it again');
     if (this.#phase !== 'draining') return;
-    const { store, tree, dispatcher } = this.#parts();
+    const { store, tree, dispatcher, delivery } = this.#parts();
     await store.leases.setDraining(false);
     tree.resume();
     this.#phase = 'running';
     dispatcher.start();
+    delivery.resume();
   }
 
   async drain(timeoutMs?: number): Promise<void> {
@@ -97,7 +102,10 @@ async function takeLease({ store, ambient, node, manifest, options, lease }: Nod
 
 /** What lies under the tree, in the order in which it is needed less. */
 async function closeParts(parts: NodeParts): Promise<void> {
-  const { store, bus, ambient, tasks, lease, metrics, deadLetters, home } = parts;
+  const { store, bus, ambient, tasks, lease, metrics, deadLetters, home, delivery, replies } = parts;
+  await settledWithin(ambient.clock, delivery.settled(), ACKNOWLEDGE_MS);
+  delivery.close();
+  replies.close();
   tasks.close();
   lease.stop();
   metrics.close();

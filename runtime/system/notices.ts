@@ -6,13 +6,15 @@ import { STORE_GONE_EXIT_CODE } from './exit-codes.ts';
 import type { NodeParts } from './parts.ts';
 
 export function carryNotices(parts: NodeParts): void {
-  const { pool, tree, agentTree, home, requests, store, bus, life, workforce, sweeper } = parts;
+  const { pool, tree, agentTree, home, requests, store, bus, life, workforce, sweeper, delivery, replies } = parts;
   pool.onNotice((notice) => onNotice(notice, parts));
   tree.agents.onTransition(({ id, to }) => {
     const over = to === 'terminated';
     // Only an end has a reason, and looking an agent up makes a view of it.
     home.onTransition(id as AgentId, to, over ? (agentTree.get(id as AgentId)?.reason ?? null) : null);
     if (over) requests.forget(id as AgentId);
+    if (over) delivery.forget(id as AgentId);
+    else if (to === 'idle' || to === 'paused') delivery.awake(id as AgentId);
   });
   // A server comes back by itself; the thread of the embedded database does not.
   store.onHealth((up) => {
@@ -21,6 +23,8 @@ export function carryNotices(parts: NodeParts): void {
   bus.subscribe((hint) => {
     if (hint.type === 'queue' && hint.queue.startsWith('agent:')) workforce.mention(hint.queue);
     if (hint.type === 'agent') sweeper.soon('agent-commands');
+    if (hint.type === 'mail') delivery.notify(hint.agentId as AgentId);
+    if (hint.type === 'reply') replies.replied(hint.tenant, [hint.correlationId]);
   });
 }
 

@@ -10,6 +10,10 @@ import type { NodeCluster } from '../cluster/node-cluster.ts';
 import type { EventFeed } from '../contracts/ports.ts';
 import type { EventsApi } from '../contracts/runtime.ts';
 import type { DeadLetters } from '../messaging/dead-letters.ts';
+import type { DurableDelivery } from '../messaging/durable-delivery.ts';
+import type { DurableMessages } from '../messaging/durable-messages.ts';
+import type { DurableReplies } from '../messaging/durable-replies.ts';
+import type { SnapshotOrder } from '../messaging/snapshot-order.ts';
 import type { Topics } from '../messaging/topics.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { NodePool } from '../pool/thread-pool.ts';
@@ -23,6 +27,7 @@ import type { WorkflowService } from '../workflows/workflow-service.ts';
 import type { AgentTimers } from './agent-timers.ts';
 import type { Foundation } from './foundation.ts';
 import type { CellRequests } from './requests.ts';
+import type { SavingOutcomes } from './saving-outcomes.ts';
 import type { NodeStatus, Phase } from './status.ts';
 
 /** Threads, the supervision tree and the agents in them. */
@@ -45,6 +50,15 @@ export interface MessageParts {
   readonly topics: Topics;
   readonly timers: AgentTimers;
   readonly requests: CellRequests;
+}
+
+/** Messages that are kept until they are handled. */
+export interface DurableParts {
+  readonly durable: DurableMessages;
+  readonly delivery: DurableDelivery;
+  readonly replies: DurableReplies;
+  readonly snapshots: SnapshotOrder;
+  readonly outcomes: SavingOutcomes;
 }
 
 /** Tasks and workflows. */
@@ -76,7 +90,7 @@ export interface NodeBase extends Foundation {
   readonly life: NodeLife;
 }
 
-export interface NodeParts extends NodeBase, AgentParts, MessageParts, WorkParts, UpkeepParts {}
+export interface NodeParts extends NodeBase, AgentParts, MessageParts, DurableParts, WorkParts, UpkeepParts {}
 
 /** The whole node, for what happens later: a part may ask for the others when it is called, never while it is made. */
 export type Others = () => NodeParts;

@@ -4,13 +4,15 @@ import type { AgentHome } from '../agents/agent-home.ts';
 import type { AgentService } from '../agents/agent-service.ts';
 import type { AgentTree } from '../agents/ports.ts';
 import { capabilityRefSchema } from '../contracts/agent.ts';
+import { maxAttemptsSchema } from '../contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError } from '../contracts/errors.ts';
-import type { AgentId } from '../contracts/ids.ts';
+import { type AgentId, isId } from '../contracts/ids.ts';
 import type { Ambient, Dispose, EventFeed, ThreadPool } from '../contracts/ports.ts';
 import type { CallContext, TasksApi } from '../contracts/runtime.ts';
 import type { Terminated } from '../contracts/supervision.ts';
 import { parseInput } from '../contracts/validation.ts';
 import type { CellRequest } from '../contracts/wire.ts';
+import type { DurableMessages } from '../messaging/durable-messages.ts';
 import type { Topics } from '../messaging/topics.ts';
 import type { AgentTimers } from './agent-timers.ts';
 
@@ -22,6 +24,7 @@ export interface RequestParts {
   readonly pool: ThreadPool;
   readonly topics: Topics;
   readonly timers: AgentTimers;
+  readonly durable: DurableMessages;
   readonly feed: EventFeed;
   readonly ambient: Ambient;
   /** The agent a stand-in stands in for. */
@@ -47,7 +50,7 @@ export class CellRequests {
   }
 
   async #answer(cell: AgentId, request: CellRequest): Promise<unknown> {
-    const { agents, home, tasks, topics, timers, feed } = this.#parts();
+    const { agents, home, tasks, topics, timers, feed, durable } = this.#parts();
     const resident = home.get(cell);
     if (!resident)
       throw new RuntimeError('actor_not_found', 'the asking agent is not known to this node', {
@@ -98,6 +101,15 @@ export class CellRequests {
         return topics.unsubscribe(call.tenant, request.topic, cell);
       case 'publish':
         return topics.publish(call.tenant, request.topic, request.messageType, request.body, cell);
+      case 'message.send': {
+        const { to, messageType, body, maxAttempts } = request;
+        if (!isId('agent', to)) throw new RuntimeError('actor_not_found', 'no such agent', { details: { id: to } });
+        if (maxAttempts !== undefined) parseInput(maxAttemptsSchema, maxAttempts, 'maxAttempts');
+        return durable.send({
+          ...{ tenant: call.tenant, to, from: cell, type: messageType, body },
+          ...(maxAttempts === undefined ? {} : { maxAttempts }),
+        });
+      }
       case 'timer.set':
         return timers.set(cell, request.key, request.afterMs, request.body);
       case 'timer.clear':
@@ -162,6 +174,7 @@ function ofOneAttempt({ type }: CellRequest): boolean {
     case 'agent.stop':
     case 'agent.find':
     case 'publish':
+    case 'message.send':
       return true;
     default:
       return assertNever(type);

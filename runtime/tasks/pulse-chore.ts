@@ -31,6 +31,7 @@ export function pulseChore({ store, dispatcher, config, onRuns }: PulseParts): C
       if (pulse.freeAgents) soon('agent-adoption');
       if (pulse.foreignChanges !== foreignChanges) soon('agent-commands');
       foreignChanges = pulse.foreignChanges;
+      if (pulse.letters) soon('durable-mail');
       for (const [name, waitMs] of waitsOf(pulse)) if (waitMs !== null && waitMs <= config.pollMs) soon(name, waitMs);
     },
   };

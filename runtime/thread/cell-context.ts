@@ -12,6 +12,7 @@ import type { Link } from '../transport/link.ts';
 import type { Peer } from '../transport/peer.ts';
 import { portable } from '../transport/plain.ts';
 import type { Cell } from './cell.ts';
+import type { DurableMail } from './durable-mail.ts';
 import type { OutgoingNotices } from './outgoing-notices.ts';
 
 /** What a context needs of the thread its cell lives in. */
@@ -22,6 +23,7 @@ export interface CellHost {
   readonly peer: Peer;
   readonly main: Link;
   readonly notices: OutgoingNotices;
+  readonly durable: DurableMail;
   setTimer(cell: Cell, delayMs: number, fn: () => void): Dispose;
   transition(cell: Cell, change: Transition): void;
   fail(cell: Cell, error: WireError): void;
@@ -79,6 +81,10 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
       return host.peer.ask(to, type, body, { from: spec.id, fromSlot: cell.slot, meta: null, timeoutMs, signal });
     },
     reply: (message, body) => {
+      if (host.durable.reply(cell, message, body)) {
+        cell.replied++;
+        return;
+      }
       const open = take(cell, message.correlationId);
       if (!open) return;
       cell.replied++;

@@ -7,6 +7,7 @@ import type { Peer } from '../transport/peer.ts';
 import { portable } from '../transport/plain.ts';
 import type { Cell } from './cell.ts';
 import type { CellTable } from './cell-table.ts';
+import type { DurableMail } from './durable-mail.ts';
 import type { ScopeStore } from './host-env.ts';
 import type { OpenAsks } from './open-asks.ts';
 import type { OutgoingNotices } from './outgoing-notices.ts';
@@ -17,6 +18,7 @@ export interface CellEndsOwner {
   readonly cells: CellTable;
   readonly peer: Peer;
   readonly asks: OpenAsks;
+  readonly durable: DurableMail;
   readonly tasks: TaskRuns;
   readonly notices: OutgoingNotices;
 }
@@ -62,6 +64,7 @@ export class CellEnds {
     cell.busy = false;
     for (const dispose of [...cell.timers]) dispose();
     const reason = error ?? wireError('agent_stopped', `${cell.spec.id} has stopped`);
+    this.#owner.durable.cellEnds(cell, phase, reason);
     this.#owner.tasks.lose(cell, reason, culprit);
     this.#owner.asks.fail(cell, phase, reason);
     if (stopBehavior) {

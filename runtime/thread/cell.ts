@@ -52,6 +52,12 @@ export class Cell {
   /** Questions it has not answered, by correlation; those still in the mailbox outlive the incarnation. */
   readonly openAsks: Map<string, OpenAsk>;
   readonly timers = new Set<() => void>();
+  /** The durable message in its handler, with the reply it has given so far. */
+  inHand: { readonly message: Delivered; reply: { readonly body: unknown } | undefined } | null = null;
+  /** Lanes of durable messages that are held up, up to which generation. */
+  readonly lanes: Map<string, number>;
+  /** Durable messages in the mailbox: they are not lost with it. */
+  durables = 0;
   /** Keys of its running tasks. */
   readonly tasks = new Set<number>();
   signals: Promise<void> | null = null;
@@ -75,6 +81,8 @@ export class Cell {
     this.waiting = predecessor?.waiting ?? new Queue();
     this.pausedLinks = predecessor?.pausedLinks ?? new Map();
     this.openAsks = predecessor?.openAsks ?? new Map();
+    this.lanes = predecessor?.lanes ?? new Map();
+    this.durables = predecessor?.durables ?? 0;
   }
 
   /** Whether its code may still act. */
@@ -90,6 +98,11 @@ export class Cell {
   /** Messages not handed to its behaviour yet. */
   get depth(): number {
     return this.mailbox.length + this.waiting.length;
+  }
+
+  /** Messages that are gone when its thread dies. */
+  get losable(): number {
+    return this.depth - this.durables;
   }
 
   quiet(): void {

@@ -10,6 +10,7 @@ import { Queue } from '../transport/queue.ts';
 import type { Attribution } from './attribution.ts';
 import type { Cell } from './cell.ts';
 import type { CellTable } from './cell-table.ts';
+import type { DurableMail } from './durable-mail.ts';
 import type { HostEnv } from './host-env.ts';
 import type { Meters } from './meters.ts';
 import type { OpenAsks } from './open-asks.ts';
@@ -25,6 +26,7 @@ export interface DeliveryOwner {
   readonly cells: CellTable;
   readonly attribution: Attribution;
   readonly asks: OpenAsks;
+  readonly durable: DurableMail;
   fail(cell: Cell, error: WireError): void;
 }
 
@@ -67,7 +69,7 @@ export class Delivery {
         this.#peer.refuse(envelope, 'backpressure');
       } else {
         cell.waiting.push(envelope);
-        this.#meters.show(cell.meter, cell.depth);
+        this.#meters.show(cell.meter, cell.losable);
       }
       return true;
     }
@@ -92,7 +94,7 @@ export class Delivery {
       nack(link, sequence, 'gone');
       return;
     }
-    if (timeoutMs > 0) this.#asks.open(cell, message, timeoutMs);
+    if (timeoutMs > 0 && !message.durable) this.#asks.open(cell, message, timeoutMs);
     if (cell.mailbox.length === 0 && cell.receptive && cell.pausedLinks.size === 0) {
       this.#inFrame = true;
       this.#handle(cell, message);
@@ -117,12 +119,14 @@ export class Delivery {
         break;
       case 'refused':
         cell.refused++;
-        cell.openAsks.delete(message.correlationId ?? '');
+        if (message.durable) this.#owner.durable.refused(cell, message);
+        else cell.openAsks.delete(message.correlationId ?? '');
         nack(link, sequence, offer.reason);
         return;
       case 'dropped':
         this.#asks.dropOldest(cell, offer.oldest);
     }
+    if (message.durable) cell.durables++;
     this.schedule(cell);
   }
 
@@ -135,7 +139,7 @@ export class Delivery {
 
   /** What waits in a mailbox is handled at the end of this turn. */
   schedule(cell: Cell): void {
-    this.#meters.show(cell.meter, cell.depth);
+    this.#meters.show(cell.meter, cell.losable);
     this.#requeue(cell);
     if (this.#runScheduled || (this.#ready.length === 0 && this.#confirmations.length === 0)) return;
     this.#scheduleRun();
@@ -163,7 +167,8 @@ export class Delivery {
         const message = cell.mailbox.shift();
         if (!message) break;
         this.#spent++;
-        this.#meters.show(cell.meter, cell.depth);
+        if (message.durable) cell.durables--;
+        this.#meters.show(cell.meter, cell.losable);
         this.#handle(cell, message);
       }
       if (cell.pausedLinks.size > 0 || cell.waiting.length > 0) this.#makeRoom(cell);
@@ -196,13 +201,13 @@ export class Delivery {
         cell.sampleDelivery(this.#owner.env.turn.nowMs() - route.origin.sentAtMs);
       }
     }
-    if (message.correlationId !== undefined) {
+    if (message.correlationId !== undefined && !message.durable) {
       const open = cell.openAsks.get(message.correlationId);
       if (open) open.taken = true;
     }
     this.#attribution.handling(cell);
     try {
-      const result = behavior.receive(message);
+      const result = message.durable ? this.#owner.durable.receive(cell, message) : behavior.receive(message);
       if (result !== undefined) this.#async(cell, result);
     } catch (error) {
       this.#owner.fail(cell, toWireError(error, 'agent_crashed'));

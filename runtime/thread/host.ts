@@ -40,6 +40,7 @@ import { CellTable } from './cell-table.ts';
 import { startCellTimer } from './cell-timers.ts';
 import { ControlAnswers } from './control-answers.ts';
 import { Delivery } from './delivery.ts';
+import { DurableMail } from './durable-mail.ts';
 import type { HostEnv, HostOptions } from './host-env.ts';
 import { OpenAsks } from './open-asks.ts';
 import { OutgoingNotices } from './outgoing-notices.ts';
@@ -60,6 +61,7 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
   readonly notices: OutgoingNotices;
   readonly asks: OpenAsks;
   readonly tasks: TaskRuns;
+  readonly durable: DurableMail;
   readonly #life: Int32Array;
   readonly #wheel: Wheel;
   readonly #delivery: Delivery;
@@ -95,6 +97,7 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
       },
       this.#wheel,
     );
+    this.durable = new DurableMail(this);
     this.asks = new OpenAsks(this);
     this.#routes = new Routes(this);
     this.#ends = new CellEnds(this);

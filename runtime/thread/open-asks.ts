@@ -6,11 +6,13 @@ import { Delivered, letterOf } from '../transport/envelope.ts';
 import type { Peer } from '../transport/peer.ts';
 import type { Cell } from './cell.ts';
 import { crashedError } from './cell-context.ts';
+import type { DurableMail } from './durable-mail.ts';
 
 const SWEEP_OPEN_ASKS = 1_024;
 
 export interface OpenAsksOwner {
   readonly peer: Peer;
+  readonly durable: DurableMail;
   readonly env: { readonly nowMs: () => number; readonly clock: { monotonicMs(): number } };
   deadLetter(letter: DeadLetter): void;
 }
@@ -45,6 +47,11 @@ export class OpenAsks {
 
   /** A message that was in a mailbox and will not be handled. */
   discard(cell: Cell, message: Delivered, reason: DeadLetterReason, error: WireError): void {
+    if (message.durable) {
+      cell.durables--;
+      this.#owner.durable.giveBack(cell, message);
+      return;
+    }
     this.deadLetterOf(cell, message, reason);
     if (message.correlationId === undefined || !cell.openAsks.delete(message.correlationId)) return;
     const route = Delivered.route(message);

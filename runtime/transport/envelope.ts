@@ -2,6 +2,10 @@
 
 import type { DeadLetter, DeadLetterReason, Message, Protocol, TellResult } from '../contracts/envelope.ts';
 import type { AgentId } from '../contracts/ids.ts';
+import type { DurableDelivery } from '../contracts/wire.ts';
+
+/** What makes a message durable, as far as its receiver must know. */
+export type DurableMark = Pick<DurableDelivery, 'id' | 'lane' | 'generation' | 'attempt' | 'correlationId'>;
 
 /** What few messages carry. */
 export interface Meta {
@@ -9,6 +13,7 @@ export interface Meta {
   readonly traceparent?: string;
   /** A tell to another node whose sender waits to hear what became of it: it goes to main as a question. */
   readonly confirm?: Protocol;
+  readonly durable?: DurableMark;
 }
 
 /** Slot number of a sender that is no cell of this thread. */
@@ -77,8 +82,11 @@ export class Delivered implements Message {
   readonly protocol: Protocol;
   readonly correlationId?: string;
   readonly traceparent?: string;
+  readonly attempt?: number;
   /** Set on a confirmed tell that main passes on: how it was sent. */
   readonly confirm?: Protocol;
+  /** Set on durable messages, whose transport waits for a report in the place of a reply. */
+  readonly durable?: DurableMark;
   readonly #origin: Origin;
   readonly #sequence: number;
   readonly #correlation: number;
@@ -99,13 +107,21 @@ export class Delivered implements Message {
     this.#sequence = sequence;
     this.#correlation = correlation;
     if (meta?.confirm) this.confirm = meta.confirm;
-    this.protocol = correlation > 0 ? 'request-response' : (meta?.protocol ?? 'direct');
-    if (correlation > 0) this.correlationId = `${origin.label}?${correlation}`;
+    const durable = meta?.durable;
+    if (durable) {
+      this.durable = durable;
+      this.attempt = durable.attempt;
+      this.protocol = meta.protocol ?? 'direct';
+      if (durable.correlationId !== undefined) this.correlationId = durable.correlationId;
+    } else {
+      this.protocol = correlation > 0 ? 'request-response' : (meta?.protocol ?? 'direct');
+      if (correlation > 0) this.correlationId = `${origin.label}?${correlation}`;
+    }
     if (meta?.traceparent) this.traceparent = meta.traceparent;
   }
 
   get messageId(): string {
-    return `${this.#origin.label}-${this.#sequence}`;
+    return this.durable?.id ?? `${this.#origin.label}-${this.#sequence}`;
   }
 
   /** What the data plane knows of it; undefined for a message made elsewhere. */

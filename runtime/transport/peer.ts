@@ -226,7 +226,8 @@ export class Peer implements LinkEvents {
       `${this.#owner.label}!${this.nextSequence()}`,
       Math.round(this.#turn.nowMs()),
     );
-    this.#owner.deadLetter(letter);
+    // A durable message is still where it came from.
+    if (!envelope.meta?.durable) this.#owner.deadLetter(letter);
     if (envelope.correlation > 0) this.asks.reject(envelope.correlation, refusal(envelope, reason));
     else if (envelope.confirm) {
       const unknown = posted && reason === 'target_lost';

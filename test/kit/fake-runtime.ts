@@ -5,7 +5,7 @@ import type { ManifestEntry } from '../../runtime/contracts/actor.ts';
 import type { AgentState, AgentView } from '../../runtime/contracts/agent.ts';
 import { RuntimeError, toWireError } from '../../runtime/contracts/errors.ts';
 import type { EventType, RuntimeEvent } from '../../runtime/contracts/event.ts';
-import type { CallContext, TroupeRuntime } from '../../runtime/contracts/runtime.ts';
+import type { AgentsApi, CallContext, TroupeRuntime } from '../../runtime/contracts/runtime.ts';
 import type { Page } from '../../runtime/contracts/store.ts';
 import {
   isTerminalTask,
@@ -285,12 +285,20 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         agents.delete(id);
         return { id, mode: options?.mode ?? 'drain', tasksReassigned: [], messagesDeadLettered: 0, afterMs: 1 };
       },
-      async tell(id, type, _body, call) {
+      tell: (async (
+        id: string,
+        type: string,
+        _body: unknown,
+        given: Partial<CallContext> & { durable?: boolean } = {},
+      ) => {
+        const { durable, ...rest } = given;
+        const call = { tenant: 'default', ...rest };
         find(agents, id, enter('agents.tell', call), 'actor_not_found');
+        if (durable) return { outcome: 'stored', messageId: 'msg_1', duplicate: false };
         if (type === 'full') return { outcome: 'refused', reason: 'mailbox_full' };
         if (type === 'lost') return { outcome: 'unknown', reason: 'target_lost' };
         return { outcome: 'delivered', via: 'message-port' };
-      },
+      }) as AgentsApi['tell'],
       async ask(id, type, body, options, call) {
         find(agents, id, enter('agents.ask', call), 'actor_not_found');
         if (type === 'slow') throw new RuntimeError('ask_timeout', `No reply within ${options.timeoutMs} ms.`);
