@@ -15,8 +15,10 @@ import { type OpenApiDocument, openApiDocument } from './openapi.ts';
 import { accepts, idempotencyKey, parseQuery, preferredWaitMs } from './params.ts';
 import { EdgeError, invalidInput, isBug, problemResponse } from './problem.ts';
 import { agentRoutes } from './routes/agents.ts';
+import { channelRoutes } from './routes/channels.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
+import { messageRoutes } from './routes/messages.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { workflowControlRoutes } from './routes/workflow-control.ts';
@@ -119,6 +121,8 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
     ...workflowFigureRoutes(deps),
     ...workflowRoutes(deps),
     ...workflowControlRoutes(deps),
+    ...messageRoutes(deps),
+    ...channelRoutes(deps),
     ...systemRoutes(deps),
     ...eventRoutes(deps),
   ];

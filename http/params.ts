@@ -18,6 +18,9 @@ export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   'dead-letters',
   'events',
   'inputs',
+  'messages',
+  'channels',
+  'capabilities',
   'initialize',
   'shutdown',
 ]);

@@ -3,10 +3,11 @@
 import { z } from 'zod';
 import { agentViewSchema } from '../runtime/contracts/agent.ts';
 import { wireErrorSchema } from '../runtime/contracts/errors.ts';
+import { fanOutSchema } from '../runtime/contracts/messages.ts';
 import { taskViewSchema } from '../runtime/contracts/task.ts';
 import { workflowSummarySchema } from '../runtime/contracts/workflow.ts';
 
-const page = <Item extends z.ZodType>(id: string, item: Item) =>
+export const page = <Item extends z.ZodType>(id: string, item: Item) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() }).meta({ id });
 const counts = z.record(z.string(), z.number());
 
@@ -153,9 +154,8 @@ export const treeSchema = z
   })
   .meta({ id: 'SupervisionTree' });
 
-export const deadLettersSchema = page(
-  'DeadLetters',
-  z.looseObject({
+export const deadLetterSchema = z
+  .looseObject({
     id: z.string(),
     reason: z.string(),
     to: z.string(),
@@ -164,8 +164,38 @@ export const deadLettersSchema = page(
     messageId: z.string(),
     atMs: z.number(),
     replays: z.number().int(),
-  }),
-);
+  })
+  .meta({ id: 'DeadLetter' });
+export const deadLettersSchema = page('DeadLetters', deadLetterSchema);
+const tellOutcome = {
+  outcome: z.enum(['delivered', 'refused', 'unknown']),
+  via: z.string().optional(),
+  reason: z.string().optional(),
+};
+export const replaySchema = z
+  .object({ id: z.string(), replays: z.number().int(), result: z.object(tellOutcome) })
+  .meta({ id: 'Replay' });
+
+const toMany = (protocol: string) => fanOutSchema.extend({ protocol: z.literal(protocol) });
+export const sentSchema = z
+  .union([
+    z.object({ protocol: z.literal('direct'), outcome: z.literal('delivered'), via: z.string() }),
+    z.object({ protocol: z.literal('request-response'), reply: z.unknown(), replayed: z.boolean() }),
+    toMany('broadcast'),
+    toMany('multicast'),
+    toMany('publish-subscribe'),
+  ])
+  .meta({ id: 'Sent' });
+export const messageStatisticsSchema = z
+  .object({
+    sent: counts,
+    attempted: z.number().int(),
+    filtered: z.object({ refused: z.number().int(), leftOut: z.number().int() }),
+    lateReplies: z.number().int(),
+    replayedReplies: z.number().int(),
+    deadLetters: counts,
+  })
+  .meta({ id: 'MessageStatistics' });
 
 export const readySchema = z.object({ ready: z.boolean(), reasons: z.array(z.string()) }).meta({ id: 'Readiness' });
 export const liveSchema = z.object({ status: z.literal('ok') }).meta({ id: 'Liveness' });

@@ -43,6 +43,21 @@ export type {
 export type { TellResult } from './contracts/envelope.ts';
 export { RuntimeError, TaskError, type WireError } from './contracts/errors.ts';
 export type { RuntimeEvent } from './contracts/event.ts';
+export type {
+  ChannelMember,
+  ChannelView,
+  CreateChannel,
+  FanOut,
+  MessageFilter,
+  MessageStatistics,
+  Offers,
+  Selector,
+  SendMessage,
+  SendResult,
+  Subscribe,
+  Subscription,
+} from './contracts/messages.ts';
+export type { ChannelsApi, MessagesApi } from './contracts/messages-api.ts';
 export type { CallContext, SystemStatus, TroupeRuntime } from './contracts/runtime.ts';
 export type { Terminated } from './contracts/supervision.ts';
 export type { CancelReport, SubmitTask, TaskView } from './contracts/task.ts';

@@ -2,6 +2,7 @@
 // The only file (with its parts in system/) where the folders of the runtime meet; system/parts.ts says how a new part is wired in.
 
 import type { AgentService } from './agents/agent-service.ts';
+import type { MessagesApi } from './contracts/messages-api.ts';
 import type { EventsApi, SystemApi, TroupeRuntime } from './contracts/runtime.ts';
 import { composeNode } from './system/compose.ts';
 import { type Foundation, openFoundation, type SystemOptions } from './system/foundation.ts';
@@ -37,6 +38,7 @@ class NodeSystem implements TroupeRuntime {
   readonly agents: AgentService;
   readonly tasks: TaskService;
   readonly workflows: WorkflowService;
+  readonly messages: MessagesApi;
   readonly events: EventsApi;
   readonly system: SystemApi;
   readonly #lifecycle: NodeLifecycle;
@@ -48,6 +50,7 @@ class NodeSystem implements TroupeRuntime {
     this.agents = parts.agents;
     this.tasks = parts.tasks;
     this.workflows = parts.workflows;
+    this.messages = parts.router;
     this.events = parts.events;
     this.system = createSystemApi(parts, this.#lifecycle);
   }

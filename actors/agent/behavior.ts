@@ -5,6 +5,7 @@ import type { AgentMetrics, AgentState } from '../../runtime/contracts/agent.ts'
 import { CALL_FOR_BIDS } from '../../runtime/contracts/coordination.ts';
 import type { Message } from '../../runtime/contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime/contracts/errors.ts';
+import { CHANNEL_DELETED } from '../../runtime/contracts/messages.ts';
 import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
 import type { CellSignal } from '../../runtime/contracts/wire.ts';
 import { runAttempt } from './attempt.ts';
@@ -13,7 +14,7 @@ import type { Capability } from './capability.ts';
 import { AgentCore, CoreContext, DurableContext, ReceivedContext } from './contexts.ts';
 import type { AgentEvents, AgentEventType } from './events.ts';
 import { ExecutionMetrics } from './execution-metrics.ts';
-import { compileHandlers, type MessageHandler } from './handlers.ts';
+import { acceptance, compileHandlers, type MessageHandler } from './handlers.ts';
 import { Lifecycle, type LifecycleChange } from './lifecycle.ts';
 import type { ResolvedAgent } from './options.ts';
 import { initialState } from './state.ts';
@@ -24,18 +25,27 @@ export interface AgentType {
   readonly agent: ResolvedAgent;
   readonly handlers: ReadonlyMap<string, MessageHandler>;
   readonly capabilities: ReadonlyMap<string, Capability>;
+  /** What may enter the mailbox; absent: everything. */
+  readonly accepts?: (message: Message) => boolean;
 }
 
 export function agentType(agent: ResolvedAgent): AgentType {
   const handlers = new Map(compileHandlers(agent.on));
   if (agent.bid) handlers.set(CALL_FOR_BIDS, bidHandler(agent.bid));
-  return { agent, handlers, capabilities: new Map(Object.entries(agent.capabilities)) };
+  const accepts = acceptance(agent);
+  return {
+    agent,
+    handlers,
+    capabilities: new Map(Object.entries(agent.capabilities)),
+    ...(accepts ? { accepts } : {}),
+  };
 }
 
 const NO_TASKS = new ExecutionMetrics();
 
 /** One incarnation of an agent. Its states are the lifecycle's. */
 export class AgentBehavior implements CellBehavior {
+  readonly accepts?: (message: Message) => boolean;
   readonly #agent: ResolvedAgent;
   readonly #cell: CellContext;
   readonly #core: AgentCore;
@@ -52,6 +62,7 @@ export class AgentBehavior implements CellBehavior {
   constructor(type: AgentType, cell: CellContext) {
     this.#agent = type.agent;
     this.#handlers = type.handlers;
+    if (type.accepts) this.accepts = type.accepts;
     this.#cell = cell;
     this.#core = new AgentCore(cell, initialState(type.agent, cell.restored), (capability) => this.#self(capability));
     this.#view = new CoreContext(this.#core);
@@ -119,6 +130,8 @@ export class AgentBehavior implements CellBehavior {
         return this.#emit('undelivered', { letter: signal.letter });
       case 'task-event':
         return this.#emit('task-event', { event: signal.event, body: signal.body });
+      case 'offers':
+        return this.#emit('offers', { capability: signal.capability, agents: signal.agents });
       case 'terminated':
         return this.#emit('terminated', {
           id: signal.id,
@@ -184,6 +197,10 @@ export class AgentBehavior implements CellBehavior {
   // ---- messages --------------------------------------------------------------------------------------------------------
 
   #unhandled(message: Message): void {
+    if (isDeletion(message)) {
+      this.#emit('channel.deleted', message.body as AgentEvents['channel.deleted']);
+      return;
+    }
     this.#cell.deadLetter(message, 'no_handler');
     if (message.correlationId === undefined) return;
     this.#cell.replyError(message, this.#noHandler(message));
@@ -319,6 +336,11 @@ export class AgentBehavior implements CellBehavior {
         assertNever(outcome);
     }
   }
+}
+
+/** Said by the runtime itself: nobody else sends a broadcast without being named or having its channel checked. */
+function isDeletion({ type, from, protocol }: Message): boolean {
+  return type === CHANNEL_DELETED && from === undefined && protocol === 'broadcast';
 }
 
 interface Gate {

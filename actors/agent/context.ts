@@ -4,8 +4,17 @@
 import type { DurableTell, Message, TellResult } from '../../runtime/contracts/envelope.ts';
 import type { AskHuman } from '../../runtime/contracts/human-question.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
+import type { FanOut, Selector } from '../../runtime/contracts/messages.ts';
 import type { SubmitTask, TaskView } from '../../runtime/contracts/task.ts';
 import type { TaskUsage } from '../../runtime/contracts/usage.ts';
+import type { Condition } from '../../runtime/contracts/workflow.ts';
+
+/** What an agent wants to get: by topic, by type of message, or both; and only if a condition holds. */
+export interface OwnSubscription {
+  readonly topic?: string;
+  readonly type?: string;
+  readonly where?: Condition;
+}
 
 export interface AgentLog {
   debug(message: string, fields?: Record<string, unknown>): void;
@@ -38,6 +47,9 @@ export interface AgentsOfAgent {
   stop(id: AgentId): Promise<void>;
   /** Agents that offer a capability and take work now. */
   find(capability: string): Promise<readonly AgentId[]>;
+  /** The event `offers` tells who offers it, and every change of that, until {@link unfollow} or the end of the agent. */
+  follow(capability: string): Promise<void>;
+  unfollow(capability: string): Promise<void>;
 }
 
 /** What every handler can use. Methods belong to the object: call them on `ctx`. */
@@ -84,11 +96,25 @@ export interface AgentContext<State = unknown, Config = unknown> {
     body?: unknown,
     options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<unknown>;
-  /** To every subscriber of a topic. Resolves once the node has taken it. */
-  publish(topic: string, type: string, body?: unknown): Promise<void>;
-  /** Messages published to the topic come to this incarnation's handlers from then on. */
-  subscribe(topic: string): Promise<void>;
-  unsubscribe(topic: string): Promise<void>;
+  /**
+   * To everybody whose subscription fits the topic, this agent too if its own does: at most once each. Resolves once the node has sent it.
+   * Rejects with `invalid_input` (a topic has no spaces and no `*`), `payload_too_large`, `hop_limit`.
+   */
+  publish(topic: string, type: string, body?: unknown): Promise<FanOut>;
+  /** To every member of a channel, this agent too if it is one: at most once each. Rejects with `channel_not_found`, `filtered` and as {@link publish}. */
+  broadcast(channel: string, type: string, body?: unknown): Promise<FanOut>;
+  /** To every agent of the tenant for which all of the selector holds. Rejects as {@link broadcast}. */
+  multicast(select: Selector, type: string, body?: unknown): Promise<FanOut>;
+  /**
+   * What is published to topics that fit comes to this agent's handlers: `orders.created`, `orders.*` (one segment), `orders.**` (one or
+   * more), or `{ topic, type, where }` by type of message and condition. Kept until it is ended or the agent is removed, restarts included.
+   * Rejects with `invalid_input`.
+   */
+  subscribe(topic: string | OwnSubscription): Promise<void>;
+  unsubscribe(topic: string | Omit<OwnSubscription, 'where'>): Promise<void>;
+  /** Makes this agent a member of a channel or group; `where`: only messages for which it holds. Rejects with `channel_not_found`. */
+  join(channel: string, options?: { readonly where?: Condition }): Promise<void>;
+  leave(channel: string): Promise<void>;
   /** Exactly one event `terminated` when that agent ends, in whichever way. */
   watch(id: AgentId): Promise<void>;
   unwatch(id: AgentId): Promise<void>;

@@ -15,16 +15,19 @@ import {
   humanQuestionSchema,
 } from '../../runtime/contracts/human-question.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
+import type { FanOut, Selector } from '../../runtime/contracts/messages.ts';
 import type { HandoffOutcome, TaskAssignment, TaskView } from '../../runtime/contracts/task.ts';
 import { type TaskUsage, usageSchema } from '../../runtime/contracts/usage.ts';
 import { parseInput } from '../../runtime/contracts/validation.ts';
 import type { CellRequest, OutgoingMail } from '../../runtime/contracts/wire.ts';
+import type { Condition } from '../../runtime/contracts/workflow.ts';
 import type {
   AgentContext,
   AgentLog,
   AgentsOfAgent,
   DurableTimer,
   MessageContext,
+  OwnSubscription,
   TaskContext,
   TasksOfAgent,
 } from './context.ts';
@@ -171,6 +174,8 @@ export class AgentCore {
       spawn: (agentType, options) => this.request<AgentId>({ type: 'agent.spawn', agentType, ...options }),
       stop: async (id) => void (await this.cell.request({ type: 'agent.stop', id })),
       find: (capability) => this.request<readonly AgentId[]>({ type: 'agent.find', capability }),
+      follow: async (capability) => void (await this.cell.request({ type: 'follow', capability })),
+      unfollow: async (capability) => void (await this.cell.request({ type: 'unfollow', capability })),
     };
     return this.#agents;
   }
@@ -197,6 +202,15 @@ export class AgentCore {
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
+}
+
+function subscriptionOf(wanted: string | OwnSubscription) {
+  const { topic, type, where } = typeof wanted === 'string' ? { topic: wanted } : wanted;
+  return {
+    ...(topic === undefined ? {} : { topic }),
+    ...(type === undefined ? {} : { messageType: type }),
+    ...(where === undefined ? {} : { where }),
+  };
 }
 
 function stopped(): RuntimeError {
@@ -297,14 +311,35 @@ export class CoreContext implements AgentContext {
       signal: options?.signal ?? this.signal,
     });
   }
-  async publish(topic: string, type: string, body?: unknown): Promise<void> {
-    await this.core.cell.request({ type: 'publish', topic, messageType: type, body });
+  /** Of what is sent to many here; undefined: nothing led to it. */
+  protected hops(): { readonly hops?: number } {
+    return {};
   }
-  async subscribe(topic: string): Promise<void> {
-    await this.core.cell.request({ type: 'subscribe', topic });
+  publish(topic: string, type: string, body?: unknown): Promise<FanOut> {
+    return this.core.request({ type: 'publish', topic, messageType: type, body, ...this.hops() });
   }
-  async unsubscribe(topic: string): Promise<void> {
-    await this.core.cell.request({ type: 'unsubscribe', topic });
+  broadcast(channel: string, type: string, body?: unknown): Promise<FanOut> {
+    return this.core.request({ type: 'broadcast', channel, messageType: type, body, ...this.hops() });
+  }
+  multicast(select: Selector, type: string, body?: unknown): Promise<FanOut> {
+    return this.core.request({ type: 'multicast', select, messageType: type, body, ...this.hops() });
+  }
+  async subscribe(topic: string | OwnSubscription): Promise<void> {
+    await this.core.cell.request({ type: 'subscribe', ...subscriptionOf(topic) });
+  }
+  async unsubscribe(topic: string | OwnSubscription): Promise<void> {
+    const { topic: pattern, messageType } = subscriptionOf(topic);
+    await this.core.cell.request({
+      type: 'unsubscribe',
+      ...(pattern === undefined ? {} : { topic: pattern }),
+      ...(messageType === undefined ? {} : { messageType }),
+    });
+  }
+  async join(channel: string, options: { readonly where?: Condition } = {}): Promise<void> {
+    await this.core.cell.request({ type: 'join', channel, ...(options.where ? { where: options.where } : {}) });
+  }
+  async leave(channel: string): Promise<void> {
+    await this.core.cell.request({ type: 'leave', channel });
   }
   async watch(id: AgentId): Promise<void> {
     await this.core.cell.request({ type: 'watch', id });
@@ -328,6 +363,12 @@ export class ReceivedContext extends CoreContext implements MessageContext {
   constructor(core: AgentCore, message: Message) {
     super(core);
     this.message = message;
+  }
+
+  protected override hops(): { readonly hops?: number } {
+    const { protocol, hops = 0 } = this.message;
+    const toMany = protocol !== 'direct' && protocol !== 'request-response';
+    return toMany ? { hops: hops + 1 } : hops > 0 ? { hops } : {};
   }
 
   reply(body: unknown): boolean {
@@ -482,9 +523,17 @@ export class AttemptContext extends CoreContext implements TaskContext {
     this.#sent++;
     return super.ask(...question);
   }
-  override publish(topic: string, type: string, body?: unknown): Promise<void> {
+  override publish(topic: string, type: string, body?: unknown): Promise<FanOut> {
     this.#sent++;
     return super.publish(topic, type, body);
+  }
+  override broadcast(channel: string, type: string, body?: unknown): Promise<FanOut> {
+    this.#sent++;
+    return super.broadcast(channel, type, body);
+  }
+  override multicast(select: Selector, type: string, body?: unknown): Promise<FanOut> {
+    this.#sent++;
+    return super.multicast(select, type, body);
   }
 
   /** Where its handler has given it, if it has. */

@@ -2,6 +2,7 @@
 
 import type { DeadLetter } from '../../runtime/contracts/envelope.ts';
 import type { WireError } from '../../runtime/contracts/errors.ts';
+import type { AgentId } from '../../runtime/contracts/ids.ts';
 import type { Terminated } from '../../runtime/contracts/supervision.ts';
 import type { AgentContext } from './context.ts';
 
@@ -31,6 +32,16 @@ export interface AgentEvents {
   readonly undelivered: { readonly letter: DeadLetter };
   /** A watched agent has ended. */
   readonly terminated: Omit<Terminated, 'type'>;
+  /** A channel or group it was in was deleted. Without this handler nor one for the message `channel.deleted` nothing happens. */
+  readonly 'channel.deleted': {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+    /** The last view of it. */
+    readonly viewId: string;
+  };
+  /** Who offers a capability it follows: first as it is, then after every change. */
+  readonly offers: { readonly capability: string; readonly agents: readonly AgentId[] };
   /** News of a task that concerns this agent, from the node. */
   readonly 'task-event': { readonly event: string; readonly body: unknown };
 }
@@ -47,6 +58,8 @@ export const AGENT_EVENTS = [
   'timer',
   'undelivered',
   'terminated',
+  'channel.deleted',
+  'offers',
   'task-event',
 ] as const satisfies readonly (keyof AgentEvents)[];
 

@@ -100,6 +100,7 @@ export class LogicBehavior implements CellBehavior {
       case 'timer':
       case 'undelivered':
       case 'task-event':
+      case 'offers':
       case 'terminated':
         this.#actor?.send({ ...signal, type: `troupe.${signal.type}` });
         break;

@@ -70,6 +70,11 @@ export interface AgentOptions<
   readonly capabilities?: Readonly<Record<string, Capability>>;
   readonly on?: { readonly [Type in keyof Bodies]: OnEntry<Bodies[Type], NoInfer<State>, z.output<NoInfer<Schema>>> };
   readonly events?: EventHandlers<NoInfer<State>, z.output<NoInfer<Schema>>>;
+  /**
+   * Says of every told message whether it may enter the mailbox; false, or an exception, refuses it to its sender as `filtered`. Runs in the
+   * agent's thread, before the message waits, and sees nothing of the agent's state. Questions are not asked about.
+   */
+  readonly filter?: (message: Message) => boolean;
   /** Durable state of an agent that has never been saved: plain data, or a function that makes it. */
   readonly state?: State | (() => State);
   /** Runs before the first message and task; a rejection is `init_failed`, and the supervisor decides. */
@@ -119,6 +124,7 @@ export interface ResolvedAgent {
   readonly capabilities: Readonly<Record<string, Capability>>;
   readonly on: Readonly<Record<string, OnEntry<unknown, unknown, unknown>>>;
   readonly events: EventHandlers<unknown, unknown>;
+  readonly filter?: (message: Message) => boolean;
   readonly state?: unknown;
   readonly init?: (ctx: AgentContext) => unknown;
   readonly terminate?: (ctx: AgentContext) => unknown;
@@ -161,6 +167,7 @@ const agentOptionsSchema = z
       .record(z.string().min(1).max(200), z.union([func, z.strictObject({ input: zodSchema, handle: func })]))
       .default({}),
     events: z.partialRecord(z.enum(AGENT_EVENTS), func).default({}),
+    filter: func.optional(),
     state: z.unknown().optional(),
     init: func.optional(),
     terminate: func.optional(),

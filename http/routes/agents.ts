@@ -296,10 +296,12 @@ const REFUSALS: Partial<Record<string, ErrorCode>> = {
   not_cloneable: 'not_cloneable',
   no_handler: 'no_handler',
   payload_too_large: 'payload_too_large',
+  filtered: 'filtered',
+  hop_limit: 'hop_limit',
   unreachable: 'unreachable',
 };
 
-function notDelivered(result: Exclude<TellResult, { outcome: 'delivered' }>): RuntimeError {
+export function notDelivered(result: Exclude<TellResult, { outcome: 'delivered' }>): RuntimeError {
   const code = REFUSALS[result.reason] ?? 'target_lost';
   const surely = result.outcome === 'refused' ? 'It was surely not delivered.' : 'Whether it was delivered is unknown.';
   const detail = result.outcome === 'refused' && result.detail !== undefined ? ` ${result.detail}` : '';

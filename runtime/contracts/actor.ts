@@ -107,6 +107,11 @@ export interface CellBehavior {
    * changed is undone. Replies go through `CellContext.reply` before it settles. Absent: `receive`, and the snapshot after it.
    */
   receiveDurable?(message: Message): DurableOutcome | Promise<DurableOutcome>;
+  /**
+   * Whether a message that was told may enter the mailbox: false refuses it to its sender as `filtered`. Questions are not asked about; the
+   * behaviour answers them. Absent: everything may. Must not throw.
+   */
+  accepts?(message: Message): boolean;
   /** Lifecycle commands and notices of the runtime; they overtake messages. May throw RuntimeError. */
   signal(signal: CellSignal): void | Promise<void>;
   /** One attempt of a task. Resolves with its outcome; never rejects. `signal` aborts on cancel and timeout. */

@@ -25,6 +25,12 @@ export interface Message {
   /** Of durable messages only: this try, from 1. */
   readonly attempt?: number;
   readonly traceparent?: string;
+  /** The topic it was published to. */
+  readonly topic?: string;
+  /** The channel or group it came through. */
+  readonly channel?: string;
+  /** How many messages to many led to this one: what a handler sends to many because of it goes one further, up to a limit. */
+  readonly hops?: number;
 }
 
 /** Why nobody took a message. */

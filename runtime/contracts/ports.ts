@@ -53,6 +53,17 @@ export interface Ambient {
 
 // ---- threads -------------------------------------------------------------------------------------------------------------
 
+/** What goes with a message besides its type and body. */
+export interface TellOptions {
+  readonly from?: AgentId;
+  readonly traceparent?: string;
+  /** What the message says of how it was sent; default `direct`. */
+  readonly protocol?: Protocol;
+  readonly topic?: string;
+  readonly channel?: string;
+  readonly hops?: number;
+}
+
 /** The pool of threads as the main thread sees it (implemented by pool/). */
 export interface ThreadPool {
   /** Resolves when every thread is up. */
@@ -68,13 +79,9 @@ export interface ThreadPool {
   stopCell(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void>;
   /** Lifecycle command; resolves when the behaviour has taken it; rejects with its error. */
   signal(id: AgentId, signal: CellSignal): Promise<void>;
-  tell(
-    to: AgentId,
-    type: string,
-    body: unknown,
-    /** `protocol`: what the message says of how it was sent; default `direct`. */
-    options?: { readonly from?: AgentId; readonly traceparent?: string; readonly protocol?: Protocol },
-  ): Promise<TellResult>;
+  tell(to: AgentId, type: string, body: unknown, options?: TellOptions): Promise<TellResult>;
+  /** The same message to each of these, once; nobody is told what becomes of it: refusals are dead letters. */
+  tellMany(to: readonly AgentId[], type: string, body: unknown, options?: TellOptions): void;
   ask(
     to: AgentId,
     type: string,

@@ -9,6 +9,7 @@ import type { DurableTell, StoredTell, TellResult } from './envelope.ts';
 import type { RuntimeEvent } from './event.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
+import type { MessagesApi } from './messages-api.ts';
 import type { ClusterStats, Member } from './messaging.ts';
 import type { Dispose } from './ports.ts';
 import type { DeadLetterRow, NodeRow, Page, PatternFigures } from './store.ts';
@@ -271,6 +272,7 @@ export interface TroupeRuntime extends AsyncDisposable {
   readonly agents: AgentsApi;
   readonly tasks: TasksApi;
   readonly workflows: WorkflowsApi;
+  readonly messages: MessagesApi;
   readonly events: EventsApi;
   readonly system: SystemApi;
 }

@@ -5,8 +5,10 @@ import type { AgentMetrics, AgentState } from './agent.ts';
 import type { DeadLetter, Protocol, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId } from './ids.ts';
+import type { Selector } from './messages.ts';
 import type { Terminated } from './supervision.ts';
 import type { SubmitTask } from './task.ts';
+import type { Condition } from './workflow.ts';
 
 /** Where a definition is loaded from: functions cannot cross threads, modules can. */
 export interface ModuleRef {
@@ -38,7 +40,22 @@ export type CellSignal =
   | { readonly type: 'timer'; readonly key: string; readonly body: unknown }
   | { readonly type: 'undelivered'; readonly letter: DeadLetter }
   | { readonly type: 'task-event'; readonly event: string; readonly body: unknown }
+  | { readonly type: 'offers'; readonly capability: string; readonly agents: readonly AgentId[] }
   | Terminated;
+
+/** A subscription of the agent that asks: by topic, by type of message, or both. */
+interface OwnSubscription {
+  readonly topic?: string;
+  readonly messageType?: string;
+  readonly where?: Condition;
+}
+
+/** What is sent to many, and how many messages to many led to it. */
+interface ToMany {
+  readonly messageType: string;
+  readonly body: unknown;
+  readonly hops?: number;
+}
 
 /** What code in a thread asks the main thread for (`CellContext.request`). */
 export type CellRequest =
@@ -56,8 +73,15 @@ export type CellRequest =
   | { readonly type: 'agent.find'; readonly capability: string }
   | { readonly type: 'watch'; readonly id: string }
   | { readonly type: 'unwatch'; readonly id: string }
-  | { readonly type: 'subscribe'; readonly topic: string }
-  | { readonly type: 'unsubscribe'; readonly topic: string }
+  | ({ readonly type: 'subscribe' } & OwnSubscription)
+  | ({ readonly type: 'unsubscribe' } & Omit<OwnSubscription, 'where'>)
+  | { readonly type: 'join'; readonly channel: string; readonly where?: Condition }
+  | { readonly type: 'leave'; readonly channel: string }
+  | { readonly type: 'follow'; readonly capability: string }
+  | { readonly type: 'unfollow'; readonly capability: string }
+  | ({ readonly type: 'broadcast'; readonly channel: string } & ToMany)
+  | ({ readonly type: 'multicast'; readonly select: Selector } & ToMany)
+  | ({ readonly type: 'publish'; readonly topic: string } & ToMany)
   | {
       readonly type: 'message.send';
       readonly to: string;
@@ -65,7 +89,6 @@ export type CellRequest =
       readonly body: unknown;
       readonly maxAttempts?: number;
     }
-  | { readonly type: 'publish'; readonly topic: string; readonly messageType: string; readonly body: unknown }
   | { readonly type: 'timer.set'; readonly key: string; readonly afterMs: number; readonly body: unknown }
   | { readonly type: 'timer.clear'; readonly key: string };
 

@@ -3,6 +3,7 @@
 import type { CreateAgent } from '../contracts/agent.ts';
 import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
+import type { MessagesApi } from '../contracts/messages-api.ts';
 import type {
   AgentsApi,
   CallContext,
@@ -47,6 +48,7 @@ export interface Troupe extends TroupeRuntime {
   readonly agents: TroupeAgents;
   readonly tasks: TroupeTasks;
   readonly workflows: TroupeWorkflows;
+  readonly messages: MessagesApi;
   readonly events: EventsApi;
   readonly system: SystemApi;
   stop(): Promise<void>;
@@ -77,11 +79,15 @@ export function withHandles(runtime: TroupeRuntime & { readonly agents: AgentsAp
       return new RunHandle(runtime, id, call);
     },
   });
+  const messages: MessagesApi = Object.assign(bound(runtime.messages), {
+    channels: bound(runtime.messages.channels),
+  });
   const stop = () => runtime.system.stop();
   return {
     agents,
     tasks,
     workflows,
+    messages,
     events: runtime.events,
     system: runtime.system,
     stop,

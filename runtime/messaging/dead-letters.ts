@@ -13,6 +13,11 @@ export interface DeadLettersOptions {
   readonly onCount?: (reason: DeadLetterReason) => void;
 }
 
+interface Waiting {
+  readonly letter: DeadLetter;
+  readonly tenant: string;
+}
+
 const MAX_WAITING = 10_000;
 const MAX_BATCH = 500;
 const EVENTS_PER_FLUSH = 100;
@@ -20,7 +25,7 @@ const EVENTS_PER_FLUSH = 100;
 /** States: idle (nothing waits) or flushing (one write in flight, the next gathers). What does not fit is counted, not stored. */
 export class DeadLetters implements DeadLetterSink {
   readonly #options: DeadLettersOptions;
-  #waiting: DeadLetter[] = [];
+  #waiting: Waiting[] = [];
   #flushing: Promise<void> | undefined;
   #cancelTimer: Dispose | undefined;
   #notStored = 0;
@@ -29,13 +34,14 @@ export class DeadLetters implements DeadLetterSink {
     this.#options = options;
   }
 
-  add(letter: DeadLetter): void {
+  /** `tenant`: where neither sender nor addressee is an agent of this node. */
+  add(letter: DeadLetter, tenant?: string): void {
     this.#options.onCount?.(letter.reason);
     if (this.#waiting.length >= MAX_WAITING) {
       this.#notStored += 1;
       return;
     }
-    this.#waiting.push(letter);
+    this.#waiting.push({ letter, tenant: tenant ?? this.#tenantOf(letter) });
     this.#cancelTimer ??= this.#options.ambient.clock.setTimeout(() => void this.flush(), 50);
   }
 
@@ -53,8 +59,8 @@ export class DeadLetters implements DeadLetterSink {
     const { store, feed, ambient } = this.#options;
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, MAX_BATCH);
-      for (const letter of batch.slice(0, EVENTS_PER_FLUSH)) this.#announce(feed, letter);
-      for (const [tenant, letters] of this.#byTenant(batch)) {
+      for (const waiting of batch.slice(0, EVENTS_PER_FLUSH)) this.#announce(feed, waiting);
+      for (const [tenant, letters] of byTenant(batch)) {
         await store.add(tenant, letters).catch((error: unknown) => {
           this.#notStored += letters.length;
           ambient.log.warn('dead letters could not be stored', { letters: letters.length, error: String(error) });
@@ -66,27 +72,26 @@ export class DeadLetters implements DeadLetterSink {
     this.#notStored = 0;
   }
 
-  #announce(feed: EventFeed, letter: DeadLetter): void {
+  #announce(feed: EventFeed, { letter, tenant }: Waiting): void {
     feed.notice({
       stream: letter.to,
       type: 'message.dead_letter',
-      tenant: this.#tenantOf(letter),
+      tenant,
       data: { reason: letter.reason, to: letter.to, from: letter.from ?? null, messageType: letter.type },
     });
-  }
-
-  #byTenant(letters: readonly DeadLetter[]): Map<string, DeadLetter[]> {
-    const byTenant = new Map<string, DeadLetter[]>();
-    for (const letter of letters) {
-      const tenant = this.#tenantOf(letter);
-      const those = byTenant.get(tenant);
-      if (those) those.push(letter);
-      else byTenant.set(tenant, [letter]);
-    }
-    return byTenant;
   }
 
   #tenantOf(letter: DeadLetter): string {
     return this.#options.tenantOf((letter.from ?? letter.to) as AgentId);
   }
+}
+
+function byTenant(batch: readonly Waiting[]): Map<string, DeadLetter[]> {
+  const sorted = new Map<string, DeadLetter[]>();
+  for (const { letter, tenant } of batch) {
+    const those = sorted.get(tenant);
+    if (those) those.push(letter);
+    else sorted.set(tenant, [letter]);
+  }
+  return sorted;
 }

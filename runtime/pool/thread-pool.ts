@@ -6,7 +6,7 @@ import type { DeadLetter, TellResult } from '../contracts/envelope.ts';
 import { RuntimeError, toWireError, wireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { LocalMail, RemoteRoute } from '../contracts/messaging.ts';
-import type { Ambient, Dispose, ThreadPool, ThreadPoolOptions } from '../contracts/ports.ts';
+import type { Ambient, Dispose, TellOptions, ThreadPool, ThreadPoolOptions } from '../contracts/ports.ts';
 import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
 import type {
   CellRequest,
@@ -19,7 +19,7 @@ import type {
   PoolNotice,
   ThreadStats,
 } from '../contracts/wire.ts';
-import type { Delivered, Envelope } from '../transport/envelope.ts';
+import type { Delivered, Envelope, Meta } from '../transport/envelope.ts';
 import { NOTICES, OUTCOME, REQUEST, RESOLVE, SETTLED } from '../transport/frames.ts';
 import type { DataPort, Link } from '../transport/link.ts';
 import type { Route } from '../transport/lookups.ts';
@@ -170,18 +170,23 @@ class Pool implements NodePool, PeerOwner {
 
   // ---- messages -------------------------------------------------------------------------------------------------------------
 
-  tell(to: AgentId, type: string, body: unknown, options: Parameters<ThreadPool['tell']>[3] = {}): Promise<TellResult> {
-    const { from, traceparent, protocol } = options;
+  tell(to: AgentId, type: string, body: unknown, options: TellOptions = {}): Promise<TellResult> {
     const remote = this.#elsewhere(to);
     if (remote) {
       const mail = { to, type, body, ...options };
       return new Promise((resolve) => remote.tell(mail, resolve));
     }
-    const meta =
-      traceparent || (protocol && protocol !== 'direct')
-        ? { ...(traceparent ? { traceparent } : {}), ...(protocol ? { protocol } : {}) }
-        : null;
-    return this.#peer.tellConfirmed(to, type, body, { from, fromSlot: 0, meta });
+    return this.#peer.tellConfirmed(to, type, body, { from: options.from, fromSlot: 0, meta: metaOf(options) });
+  }
+
+  tellMany(to: readonly AgentId[], type: string, body: unknown, options: TellOptions = {}): void {
+    const here: AgentId[] = [];
+    for (const id of to) {
+      const remote = this.#elsewhere(id);
+      if (remote) remote.tell({ to: id, type, body, ...options }, NOBODY);
+      else here.push(id);
+    }
+    this.#peer.tellMany(here, type, body, { from: options.from, fromSlot: 0, meta: metaOf(options) });
   }
 
   ask(to: AgentId, type: string, body: unknown, options: Parameters<ThreadPool['ask']>[3]): Promise<unknown> {
@@ -338,4 +343,13 @@ class Pool implements NodePool, PeerOwner {
       }
     }
   }
+}
+
+/** Whom the fate of a message to many is told: its dead letter says it. */
+const NOBODY = (): void => undefined;
+
+/** Null where a message says nothing that needs to be carried. */
+function metaOf({ from: _from, protocol, ...rest }: TellOptions): Meta | null {
+  const meta = protocol && protocol !== 'direct' ? { protocol, ...rest } : rest;
+  return Object.values(meta).some((value) => value !== undefined) ? meta : null;
 }

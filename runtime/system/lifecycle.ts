@@ -102,13 +102,14 @@ async function takeLease({ store, ambient, node, manifest, options, lease }: Nod
 
 /** What lies under the tree, in the order in which it is needed less. */
 async function closeParts(parts: NodeParts): Promise<void> {
-  const { store, bus, ambient, tasks, lease, metrics, deadLetters, home, delivery, replies } = parts;
+  const { store, bus, ambient, tasks, lease, metrics, receptionist, deadLetters, home, delivery, replies } = parts;
   await settledWithin(ambient.clock, delivery.settled(), ACKNOWLEDGE_MS);
   delivery.close();
   replies.close();
   tasks.close();
   lease.stop();
   metrics.close();
+  receptionist.close();
   await deadLetters.flush();
   const quietly = (what: string) => (error: unknown) =>
     ambient.log.warn(`${what} failed at the stop`, { error: toWireError(error).message });

@@ -6,7 +6,8 @@ import { STORE_GONE_EXIT_CODE } from './exit-codes.ts';
 import type { NodeParts } from './parts.ts';
 
 export function carryNotices(parts: NodeParts): void {
-  const { pool, tree, agentTree, home, requests, store, bus, life, workforce, sweeper, delivery, replies } = parts;
+  const { pool, tree, agentTree, home, requests, offers, store, bus, life, workforce, sweeper, delivery, replies } =
+    parts;
   pool.onNotice((notice) => onNotice(notice, parts));
   tree.agents.onTransition(({ id, to }) => {
     const over = to === 'terminated';
@@ -15,6 +16,7 @@ export function carryNotices(parts: NodeParts): void {
     if (over) requests.forget(id as AgentId);
     if (over) delivery.forget(id as AgentId);
     else if (to === 'idle' || to === 'paused') delivery.awake(id as AgentId);
+    offers.onTransition(id as AgentId, to);
   });
   // A server comes back by itself; the thread of the embedded database does not.
   store.onHealth((up) => {

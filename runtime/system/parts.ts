@@ -13,8 +13,9 @@ import type { DeadLetters } from '../messaging/dead-letters.ts';
 import type { DurableDelivery } from '../messaging/durable-delivery.ts';
 import type { DurableMessages } from '../messaging/durable-messages.ts';
 import type { DurableReplies } from '../messaging/durable-replies.ts';
+import type { Receptionist } from '../messaging/receptionist.ts';
+import type { Router } from '../messaging/router.ts';
 import type { SnapshotOrder } from '../messaging/snapshot-order.ts';
-import type { Topics } from '../messaging/topics.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { NodePool } from '../pool/thread-pool.ts';
 import type { SupervisionTree } from '../supervision/supervision-tree.ts';
@@ -26,6 +27,7 @@ import type { TaskService } from '../tasks/task-service.ts';
 import type { WorkflowService } from '../workflows/workflow-service.ts';
 import type { AgentTimers } from './agent-timers.ts';
 import type { Foundation } from './foundation.ts';
+import type { NodeOffers } from './local-offers.ts';
 import type { CellRequests } from './requests.ts';
 import type { SavingOutcomes } from './saving-outcomes.ts';
 import type { NodeStatus, Phase } from './status.ts';
@@ -47,7 +49,9 @@ export interface MessageParts {
   readonly deadLetters: DeadLetters;
   /** The other nodes, and the way to their agents. */
   readonly cluster: NodeCluster;
-  readonly topics: Topics;
+  readonly router: Router;
+  readonly receptionist: Receptionist;
+  readonly offers: NodeOffers;
   readonly timers: AgentTimers;
   readonly requests: CellRequests;
 }

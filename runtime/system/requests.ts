@@ -7,13 +7,17 @@ import { capabilityRefSchema } from '../contracts/agent.ts';
 import { maxAttemptsSchema } from '../contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError } from '../contracts/errors.ts';
 import { type AgentId, isId } from '../contracts/ids.ts';
+import { messageTypeSchema, type Offers } from '../contracts/messages.ts';
 import type { Ambient, Dispose, EventFeed, ThreadPool } from '../contracts/ports.ts';
 import type { CallContext, TasksApi } from '../contracts/runtime.ts';
 import type { Terminated } from '../contracts/supervision.ts';
 import { parseInput } from '../contracts/validation.ts';
 import type { CellRequest } from '../contracts/wire.ts';
 import type { DurableMessages } from '../messaging/durable-messages.ts';
-import type { Topics } from '../messaging/topics.ts';
+import type { Sender } from '../messaging/fan-out.ts';
+import type { Receptionist } from '../messaging/receptionist.ts';
+import type { Router } from '../messaging/router.ts';
+import type { Subscriptions } from '../messaging/subscriptions.ts';
 import type { AgentTimers } from './agent-timers.ts';
 
 export interface RequestParts {
@@ -22,7 +26,9 @@ export interface RequestParts {
   readonly tasks: TasksApi;
   readonly tree: AgentTree;
   readonly pool: ThreadPool;
-  readonly topics: Topics;
+  readonly router: Router;
+  readonly subscriptions: Subscriptions;
+  readonly receptionist: Receptionist;
   readonly timers: AgentTimers;
   readonly durable: DurableMessages;
   readonly feed: EventFeed;
@@ -37,6 +43,7 @@ const MAX_FOUND = 1_000;
 export class CellRequests {
   readonly #parts: () => RequestParts;
   readonly #watches = new Map<AgentId, Map<string, Dispose>>();
+  readonly #follows = new Map<AgentId, Map<string, Dispose>>();
 
   constructor(parts: () => RequestParts) {
     this.#parts = parts;
@@ -50,7 +57,7 @@ export class CellRequests {
   }
 
   async #answer(cell: AgentId, request: CellRequest): Promise<unknown> {
-    const { agents, home, tasks, topics, timers, feed, durable } = this.#parts();
+    const { agents, home, tasks, router, subscriptions, timers, feed, durable } = this.#parts();
     const resident = home.get(cell);
     if (!resident)
       throw new RuntimeError('actor_not_found', 'the asking agent is not known to this node', {
@@ -96,11 +103,23 @@ export class CellRequests {
       case 'unwatch':
         return this.#unwatch(cell, request.id);
       case 'subscribe':
-        return topics.subscribe(call.tenant, request.topic, cell);
+        return subscriptions.subscribeSelf(cell, wishOf(request), call.tenant);
       case 'unsubscribe':
-        return topics.unsubscribe(call.tenant, request.topic, cell);
+        return subscriptions.unsubscribe({ agent: cell, ...wishOf(request) }, call);
+      case 'join':
+        return router.channels.join(request.channel, { agents: [cell], ...whereOf(request) }, call).then(nothing);
+      case 'leave':
+        return router.channels.leave(request.channel, { agents: [cell] }, call).then(nothing);
+      case 'follow':
+        return this.#follow(cell, request.capability, call.tenant);
+      case 'unfollow':
+        return this.#unfollow(cell, request.capability);
       case 'publish':
-        return topics.publish(call.tenant, request.topic, request.messageType, request.body, cell);
+        return router.publishAs(senderOf(cell, call, request.hops), request.topic, contentOf(request));
+      case 'broadcast':
+        return router.broadcastAs(senderOf(cell, call, request.hops), request.channel, contentOf(request));
+      case 'multicast':
+        return router.multicastAs(senderOf(cell, call, request.hops), request.select, contentOf(request));
       case 'message.send': {
         const { to, messageType, body, maxAttempts } = request;
         if (!isId('agent', to)) throw new RuntimeError('actor_not_found', 'no such agent', { details: { id: to } });
@@ -123,7 +142,26 @@ export class CellRequests {
   forget(cell: AgentId): void {
     for (const dispose of this.#watches.get(cell)?.values() ?? []) dispose();
     this.#watches.delete(cell);
-    this.#parts().topics.forget(cell);
+    for (const dispose of this.#follows.get(cell)?.values() ?? []) dispose();
+    this.#follows.delete(cell);
+  }
+
+  #follow(cell: AgentId, capability: string, tenant: string): void {
+    const { receptionist, pool, ambient } = this.#parts();
+    this.#unfollow(cell, capability);
+    const tell = ({ agents }: Offers): void => {
+      pool.signal(cell, { type: 'offers', capability, agents }).catch((error: unknown) => {
+        ambient.log.debug('a follower was gone before its notice', { agent: cell, capability, error: String(error) });
+      });
+    };
+    const mine = this.#follows.get(cell) ?? new Map<string, Dispose>();
+    mine.set(capability, receptionist.follow(capability, tenant, tell));
+    this.#follows.set(cell, mine);
+  }
+
+  #unfollow(cell: AgentId, capability: string): void {
+    this.#follows.get(cell)?.get(capability)?.();
+    this.#follows.get(cell)?.delete(capability);
   }
 
   #watch(cell: AgentId, target: string, tenant: string): void {
@@ -156,6 +194,29 @@ export class CellRequests {
   }
 }
 
+const nothing = (): undefined => undefined;
+
+type Wish = Extract<CellRequest, { type: 'subscribe' }>;
+
+const wishOf = ({ topic, messageType, where }: Pick<Wish, 'topic' | 'messageType' | 'where'>) => ({
+  ...(topic === undefined ? {} : { topic }),
+  ...(messageType === undefined ? {} : { type: messageType }),
+  ...(where === undefined ? {} : { where }),
+});
+
+const whereOf = ({ where }: Pick<Wish, 'where'>) => (where === undefined ? {} : { where });
+
+const contentOf = ({ messageType, body }: { readonly messageType: string; readonly body: unknown }) => ({
+  type: parseInput(messageTypeSchema, messageType, 'type'),
+  body,
+});
+
+const senderOf = (from: AgentId, { tenant }: CallContext, hops: number | undefined): Sender => ({
+  tenant,
+  from,
+  ...(hops === undefined ? {} : { hops }),
+});
+
 /** A stand-in acts in the name of its agent; but what would outlast its one attempt, or bring mail, is not done for it. */
 function ofOneAttempt({ type }: CellRequest): boolean {
   switch (type) {
@@ -164,6 +225,10 @@ function ofOneAttempt({ type }: CellRequest): boolean {
     case 'unwatch':
     case 'subscribe':
     case 'unsubscribe':
+    case 'join':
+    case 'leave':
+    case 'follow':
+    case 'unfollow':
     case 'timer.set':
     case 'timer.clear':
       return false;
@@ -175,6 +240,8 @@ function ofOneAttempt({ type }: CellRequest): boolean {
     case 'agent.find':
     case 'publish':
     case 'message.send':
+    case 'broadcast':
+    case 'multicast':
       return true;
     default:
       return assertNever(type);

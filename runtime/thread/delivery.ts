@@ -1,6 +1,7 @@
 // Mail of the cells of one thread: into mailboxes, or at once to the handler of a cell that waits for nothing; out of
 // mailboxes fairly, a visit a cell; senders are slowed and let go again.
 
+import type { Message } from '../contracts/envelope.ts';
 import { toWireError, type WireError } from '../contracts/errors.ts';
 import { Delivered, type Envelope } from '../transport/envelope.ts';
 import { GRANT, NACK, NACK_REASONS, type NackReason, PAUSE } from '../transport/frames.ts';
@@ -63,6 +64,11 @@ export class Delivery {
       return true;
     }
     const { from, type, body, meta, correlation } = envelope;
+    if (correlation === 0 && cell.behavior?.accepts && !cell.behavior.accepts(preview(envelope))) {
+      cell.refused++;
+      this.#peer.refuse(envelope, 'filtered');
+      return true;
+    }
     if (cell.mailbox.room <= 0 && cell.mailbox.overflow === 'backpressure') {
       if (cell.waiting.length >= cell.mailbox.capacity) {
         cell.refused++;
@@ -92,6 +98,11 @@ export class Delivery {
     const cell = this.#cells.at(slot);
     if (!cell || cell.moving) {
       nack(link, sequence, 'gone');
+      return;
+    }
+    if (timeoutMs === 0 && cell.behavior?.accepts && !cell.behavior.accepts(message)) {
+      cell.refused++;
+      nack(link, sequence, 'filtered');
       return;
     }
     if (timeoutMs > 0 && !message.durable) this.#asks.open(cell, message, timeoutMs);
@@ -244,6 +255,12 @@ export class Delivery {
       link.control([GRANT, cell.slot, share]);
     }
   }
+}
+
+/** A message that is not made yet, for who has to say whether it will be. */
+function preview({ from, type, body, meta }: Envelope): Message {
+  const { protocol = 'direct', ...rest } = meta ?? {};
+  return { messageId: '', type, body, protocol, ...rest, ...(from === undefined ? {} : { from }) };
 }
 
 function nack(link: Link, sequence: number, reason: NackReason): void {

@@ -14,6 +14,9 @@ export interface Meta {
   /** A tell to another node whose sender waits to hear what became of it: it goes to main as a question. */
   readonly confirm?: Protocol;
   readonly durable?: DurableMark;
+  readonly topic?: string;
+  readonly channel?: string;
+  readonly hops?: number;
 }
 
 /** Slot number of a sender that is no cell of this thread. */
@@ -87,6 +90,9 @@ export class Delivered implements Message {
   readonly confirm?: Protocol;
   /** Set on durable messages, whose transport waits for a report in the place of a reply. */
   readonly durable?: DurableMark;
+  readonly topic?: string;
+  readonly channel?: string;
+  readonly hops?: number;
   readonly #origin: Origin;
   readonly #sequence: number;
   readonly #correlation: number;
@@ -117,7 +123,11 @@ export class Delivered implements Message {
       this.protocol = correlation > 0 ? 'request-response' : (meta?.protocol ?? 'direct');
       if (correlation > 0) this.correlationId = `${origin.label}?${correlation}`;
     }
-    if (meta?.traceparent) this.traceparent = meta.traceparent;
+    if (meta === null) return;
+    if (meta.traceparent) this.traceparent = meta.traceparent;
+    if (meta.topic) this.topic = meta.topic;
+    if (meta.channel) this.channel = meta.channel;
+    if (meta.hops) this.hops = meta.hops;
   }
 
   get messageId(): string {

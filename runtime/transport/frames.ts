@@ -50,7 +50,7 @@ export const OVERDUE = 22;
 export const ARITY: readonly number[] = [0, 4, 5, 7, 2, 2, 2, 2, 1, 1, 2, 1, 4, 3, 1, 3, 2, 3, 1, 2, 2, 1, 3];
 
 /** Why a receiver did not take a message. `gone`: the slot is not there any more; the sender asks for the new one. */
-export const NACK_REASONS = ['gone', 'mailbox_full', 'dropped_new', 'actor_stopped'] as const;
+export const NACK_REASONS = ['gone', 'mailbox_full', 'dropped_new', 'actor_stopped', 'filtered'] as const;
 export type NackReason = (typeof NACK_REASONS)[number];
 
 /** Posted by itself, with a transferred port: a direct link to another thread. */

@@ -110,6 +110,21 @@ export class Peer implements LinkEvents {
     this.send(new Envelope(to, from, fromSlot, type, carried.value, carried.plain, meta, 0, 0, confirm));
   }
 
+  /** One message to each of these; its body is looked at once. */
+  tellMany(to: readonly AgentId[], type: string, body: unknown, { from, fromSlot, meta = null }: TellOptions): void {
+    let carried: ReturnType<typeof portable>;
+    try {
+      carried = portable(body);
+    } catch (error) {
+      const what = describe(error);
+      for (const id of to)
+        this.refuse(new Envelope(id, from, fromSlot, type, what, true, meta, 0, 0, null), 'not_cloneable');
+      return;
+    }
+    const { value, plain } = carried;
+    for (const id of to) this.send(new Envelope(id, from, fromSlot, type, value, plain, meta, 0, 0, null));
+  }
+
   tellConfirmed(to: AgentId, type: string, body: unknown, options: TellOptions): Promise<TellResult> {
     return new Promise((resolve) => this.tell(to, type, body, options, resolve));
   }

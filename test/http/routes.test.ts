@@ -70,6 +70,25 @@ const running = (suffix: string, status: number, call: Call): Happy => ({
   },
 });
 
+const withAgent = (path: string, status: number, body: (agent: string) => unknown): Happy => ({
+  status,
+  prepare: async (api) => ({ path, call: { body: body(await made(api, 'agents')) } }),
+});
+const withChannel = (path: string, status: number, named = false): Happy => ({
+  status,
+  async prepare(api) {
+    const agent = await made(api, 'agents');
+    await api('POST /api/agents/channels/create', { body: { name: 'news', members: [agent] } });
+    return { path: `/api/agents/channels/${path}`, call: named ? { body: { agents: [agent] } } : {} };
+  },
+});
+const withLetter = (suffix: string, status: number): Happy => ({
+  status,
+  prepare: async ({ runtime }) => ({
+    path: `/api/agents/dead-letters/${runtime.messages.letter('default').id}${suffix}`,
+  }),
+});
+
 const HAPPY: Record<string, Happy> = {
   'POST /api/agents/create': { status: 201, prepare: async () => newAgent({ name: 'sum-1' }) },
   'GET /api/agents/list': plain('/api/agents/list?type=probe&limit=10'),
@@ -124,6 +143,37 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/inputs': plain('/api/agents/inputs?limit=5'),
   'GET /api/agents/workflows/{id}/events': on('workflows', '/events'),
   'GET /api/agents/workflows/{id}/decisions': on('workflows', '/decisions'),
+  'POST /api/agents/messages/send': withAgent('/api/agents/messages/send', 202, (to) => ({
+    protocol: 'direct',
+    to,
+    type: 'hello',
+  })),
+  'GET /api/agents/messages/statistics': plain('/api/agents/messages/statistics'),
+  'POST /api/agents/messages/subscribe': withAgent('/api/agents/messages/subscribe', 200, (agent) => ({
+    agent,
+    topic: 'orders.*',
+    where: { path: 'body.total', greaterThan: 3 },
+  })),
+  'POST /api/agents/messages/unsubscribe': withAgent('/api/agents/messages/unsubscribe', 200, (agent) => ({
+    agent,
+    type: 'created',
+  })),
+  'GET /api/agents/messages/subscriptions': plain('/api/agents/messages/subscriptions'),
+  'GET /api/agents/dead-letters/{id}': withLetter('', 200),
+  'POST /api/agents/dead-letters/{id}/replay': withLetter('/replay', 202),
+  'GET /api/agents/capabilities/{name}': plain('/api/agents/capabilities/probe.run'),
+  'GET /api/agents/capabilities/{name}/events': plain('/api/agents/capabilities/probe.run@1/events'),
+  'POST /api/agents/channels/create': withAgent('/api/agents/channels/create', 201, (agent) => ({
+    name: 'news',
+    members: [agent],
+    filter: { schema: { type: 'object' } },
+  })),
+  'GET /api/agents/channels/list': withChannel('list?kind=channel&limit=5', 200),
+  'GET /api/agents/channels/{id}': withChannel('news', 200),
+  'DELETE /api/agents/channels/{id}': withChannel('news', 200),
+  'GET /api/agents/channels/{id}/members': withChannel('news/members?limit=5', 200),
+  'POST /api/agents/channels/{id}/join': withChannel('news/join', 200, true),
+  'POST /api/agents/channels/{id}/leave': withChannel('news/leave', 200, true),
   'GET /api/agents/status': plain('/api/agents/status'),
   'GET /api/agents/metrics': plain('/api/agents/metrics'),
   'GET /api/agents/tree': plain('/api/agents/tree'),
@@ -146,6 +196,9 @@ function samplePath(route: string): string {
   return (route.split(' ')[1] ?? '')
     .replace('tasks/{id}', 'tasks/tsk_01h455vb4pex5vsknk084sn02q')
     .replace('workflows/{id}', 'workflows/wfl_01h455vb4pex5vsknk084sn02q')
+    .replace('dead-letters/{id}', 'dead-letters/dlt_01h455vb4pex5vsknk084sn02q')
+    .replace('channels/{id}', 'channels/news')
+    .replace('{name}', 'probe.run')
     .replace('{type}', 'sleeper')
     .replace('{step}', 'ask')
     .replace('{id}', 'agt_01h455vb4pex5vsknk084sn02q');
@@ -225,6 +278,7 @@ describe.each(ROLES)('the role %s', (role) => {
 test('the table itself: viewers only read, and these are for admins alone', () => {
   const admins = closed.filter((route) => ACCESS[route]?.length === 1);
   expect(admins.toSorted()).toEqual([
+    'DELETE /api/agents/channels/{id}',
     'DELETE /api/agents/{id}',
     'POST /api/agents/initialize',
     'POST /api/agents/shutdown',

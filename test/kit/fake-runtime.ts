@@ -28,10 +28,12 @@ import {
 import { createEventFeed } from '../../runtime/observe/event-stream.ts';
 import { createEventsApi } from '../../runtime/observe/stream-events.ts';
 import type { TestAmbient } from './ambient.ts';
+import { type FakeMessages, fakeMessages } from './fake-messages.ts';
 
 type Owned<View> = { tenant: string; view: View };
 
 export interface FakeRuntime extends TroupeRuntime {
+  readonly messages: FakeMessages;
   /** Ends a task or workflow and publishes its last event. */
   end(id: string, state: TaskState, result?: unknown): void;
   endWorkflow(id: string, state: WorkflowState): void;
@@ -527,6 +529,7 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
             .slice(0, limit),
       },
     }),
+    messages: fakeMessages(ambient, enter, (idOrName, tenant) => find(agents, idOrName, tenant, 'actor_not_found')),
     system: {
       node: 'nod_test' as TroupeRuntime['system']['node'],
       async nodes() {
