@@ -7,18 +7,10 @@ import { openBus } from '../../runtime/bus/open-bus.ts';
 import { openRedisBus } from '../../runtime/bus/redis-bus.ts';
 import type { Bus, Hint } from '../../runtime/contracts/ports.ts';
 import { type LoggedLine, recordingLogger, silentLogger } from '../kit/ambient.ts';
+import { eventually } from '../kit/eventually.ts';
 import { type Service, startRedis, testRedisUrl } from '../kit/services.ts';
 
 const queue = (name: string): Hint => ({ type: 'queue', queue: name });
-const LIMIT_MS = 20_000;
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + LIMIT_MS;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited ${LIMIT_MS} ms until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 const open: Bus[] = [];
 let channels = 0;
@@ -38,7 +30,7 @@ const adapters: [string, () => Promise<Bus>][] = [
       const bus = track(
         openRedisBus({ url: testRedisUrl(), log: silentLogger, channel: `test-${process.pid}-${channels++}` }),
       );
-      await until(() => bus.healthy(), 'the bus is connected');
+      await eventually(() => bus.healthy(), 'the bus is connected');
       return bus;
     },
   ],
@@ -58,7 +50,7 @@ describe.each(adapters)('%s', (_name, make) => {
     const heard: Hint[][] = [[], []];
     for (const list of heard) bus.subscribe((hint) => list.push(hint));
     for (const hint of everyHint) bus.publish(hint);
-    await until(() => heard.every((list) => list.length === everyHint.length), 'all were heard');
+    await eventually(() => heard.every((list) => list.length === everyHint.length), 'all were heard');
     expect(heard).toEqual([everyHint, everyHint]);
   });
 
@@ -70,7 +62,7 @@ describe.each(adapters)('%s', (_name, make) => {
     });
     bus.publish(queue('a@1'));
     expect(heard).toBe(0);
-    await until(() => heard === 1, 'it was heard');
+    await eventually(() => heard === 1, 'it was heard');
   });
 
   test('says equal hints of one turn once', async () => {
@@ -79,7 +71,7 @@ describe.each(adapters)('%s', (_name, make) => {
     bus.subscribe((hint) => heard.push(hint));
     for (let i = 0; i < 1_000; i++) bus.publish(queue(`q${i % 3}@1`));
     bus.publish(queue('last@1'));
-    await until(() => heard.length >= 4, 'all were heard');
+    await eventually(() => heard.length >= 4, 'all were heard');
     expect(heard.map((hint) => hint.type === 'queue' && hint.queue)).toEqual(['q0@1', 'q1@1', 'q2@1', 'last@1']);
   });
 
@@ -88,7 +80,7 @@ describe.each(adapters)('%s', (_name, make) => {
     const heard = new Set<string>();
     bus.subscribe((hint) => heard.add(JSON.stringify(hint)));
     for (let i = 0; i < 3_000; i++) bus.publish(queue(`q${i}@1`));
-    await until(() => heard.size === 3_000, 'all were heard');
+    await eventually(() => heard.size === 3_000, 'all were heard');
   });
 
   test('a listener that throws does not keep the others from hearing', async () => {
@@ -99,7 +91,7 @@ describe.each(adapters)('%s', (_name, make) => {
     });
     bus.subscribe((hint) => heard.push(hint));
     bus.publish(queue('a@1'));
-    await until(() => heard.length === 1, 'it was heard');
+    await eventually(() => heard.length === 1, 'it was heard');
   });
 
   test('a listener that unsubscribed hears nothing more, also after a second dispose', async () => {
@@ -111,7 +103,7 @@ describe.each(adapters)('%s', (_name, make) => {
     dispose();
     dispose();
     bus.publish(queue('a@1'));
-    await until(() => stays.length === 1, 'the other heard');
+    await eventually(() => stays.length === 1, 'the other heard');
     expect(gone).toEqual([]);
   });
 
@@ -133,7 +125,7 @@ describe('the bus inside a process', () => {
     bus.publish(queue('lost@1'));
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     bus.publish(queue('twice@1'));
-    await until(() => heard.length === 2, 'it came twice');
+    await eventually(() => heard.length === 2, 'it came twice');
     expect(heard).toEqual([queue('twice@1'), queue('twice@1')]);
   });
 
@@ -152,16 +144,16 @@ describe('the bus over Redis', () => {
 
   test('carries hints from node to node', async () => {
     const [one, two] = [busOn(testRedisUrl()), busOn(testRedisUrl())];
-    await until(() => one.healthy() && two.healthy(), 'both are connected');
+    await eventually(() => one.healthy() && two.healthy(), 'both are connected');
     const heard: Hint[] = [];
     two.subscribe((hint) => heard.push(hint));
     one.publish(queue('a@1'));
-    await until(() => heard.length === 1, 'the other node heard');
+    await eventually(() => heard.length === 1, 'the other node heard');
   });
 
   test('counts and ignores what is no hint', async () => {
     const bus = busOn(testRedisUrl());
-    await until(() => bus.healthy(), 'it is connected');
+    await eventually(() => bus.healthy(), 'it is connected');
     const heard: Hint[] = [];
     bus.subscribe((hint) => heard.push(hint));
     const stranger = new Redis(testRedisUrl());
@@ -177,7 +169,7 @@ describe('the bus over Redis', () => {
     ];
     for (const text of garbage) await stranger.publish(channel, text);
     await stranger.publish(channel, JSON.stringify([queue('good@1')]));
-    await until(() => heard.length === 1, 'the good one was heard');
+    await eventually(() => heard.length === 1, 'the good one was heard');
     expect(heard).toEqual([queue('good@1')]);
     expect(bus.stats().garbage).toBe(garbage.length);
     stranger.disconnect();
@@ -187,8 +179,8 @@ describe('the bus over Redis', () => {
     const lines: LoggedLine[] = [];
     const bus = busOn('redis://127.0.0.1:9', recordingLogger(lines));
     for (let i = 0; i < 5_000; i++) bus.publish(queue(`q${i}@1`));
-    await until(() => bus.stats().lost > 0, 'the hints are lost');
-    await until(() => lines.length > 0, 'it is logged');
+    await eventually(() => bus.stats().lost > 0, 'the hints are lost');
+    await eventually(() => lines.length > 0, 'it is logged');
     for (let i = 0; i < 20; i++) {
       bus.publish(queue('a@1'));
       await new Promise((resolve) => setImmediate(resolve));
@@ -206,38 +198,38 @@ describe('the bus over Redis', () => {
     test('goes on by itself when a killed server is back', async () => {
       redis = await startRedis();
       const bus = busOn(redis.url);
-      await until(() => bus.healthy(), 'it is connected');
+      await eventually(() => bus.healthy(), 'it is connected');
       const heard: Hint[] = [];
       bus.subscribe((hint) => heard.push(hint));
       await redis.kill9();
-      await until(() => !bus.healthy(), 'it knows that the server is gone');
+      await eventually(() => !bus.healthy(), 'it knows that the server is gone');
       bus.publish(queue('lost@1'));
       await redis.restart();
-      await until(() => bus.healthy(), 'it is connected again');
+      await eventually(() => bus.healthy(), 'it is connected again');
       bus.publish(queue('after@1'));
-      await until(() => heard.length > 0, 'the first hint after the restart was heard');
+      await eventually(() => heard.length > 0, 'the first hint after the restart was heard');
       expect(heard).toEqual([queue('after@1')]);
     });
 
     test('survives a frozen server: publishing ends, and hints flow again when it thaws', async () => {
       redis = await startRedis();
       const bus = busOn(redis.url, silentLogger, 200);
-      await until(() => bus.healthy(), 'it is connected');
+      await eventually(() => bus.healthy(), 'it is connected');
       const heard = new Set<string>();
       bus.subscribe((hint) => {
         if (hint.type === 'queue') heard.add(hint.queue);
       });
       process.kill(redis.pid, 'SIGSTOP');
       try {
-        await until(() => {
+        await eventually(() => {
           bus.publish(queue('frozen@1'));
           return bus.stats().lost > 0;
         }, 'hints are given up');
-        await until(() => !bus.healthy(), 'the silence is noticed');
+        await eventually(() => !bus.healthy(), 'the silence is noticed');
       } finally {
         process.kill(redis.pid, 'SIGCONT');
       }
-      await until(() => {
+      await eventually(() => {
         if (bus.healthy()) bus.publish(queue('thawed@1'));
         return heard.has('thawed@1');
       }, 'hints flow again');
@@ -246,7 +238,7 @@ describe('the bus over Redis', () => {
     test('closes at once while the server is frozen', async () => {
       redis = await startRedis();
       const bus = busOn(redis.url);
-      await until(() => bus.healthy(), 'it is connected');
+      await eventually(() => bus.healthy(), 'it is connected');
       process.kill(redis.pid, 'SIGSTOP');
       try {
         bus.publish(queue('frozen@1'));

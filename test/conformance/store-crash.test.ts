@@ -11,6 +11,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { TaskId } from '../../runtime/contracts/ids.ts';
 import { openDatabase, openStore } from '../../runtime/store/open-store.ts';
 import { sql } from '../../runtime/store/sql.ts';
+import { eventually } from '../kit/eventually.ts';
 import { freshDatabase, startPostgres } from '../kit/services.ts';
 import { ambient, newId, newTask, openNode, settling } from '../kit/store.ts';
 
@@ -49,7 +50,7 @@ function startWriter(folder: string) {
   return {
     acked,
     async acks(count: number) {
-      await until(() => acked.completed.size >= count || child.exitCode !== null);
+      await eventually(() => acked.completed.size >= count || child.exitCode !== null);
       expect(child.exitCode).toBeNull();
     },
     async kill9() {
@@ -57,14 +58,6 @@ function startWriter(folder: string) {
       await exited;
     },
   };
-}
-
-async function until(holds: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error('waited too long');
-    await sleep(10);
-  }
 }
 
 describe('the folder of the embedded database', () => {
@@ -206,12 +199,12 @@ describe('a PostgreSQL that goes away', () => {
         }
       };
       const load = Promise.all(Array.from({ length: 16 }, write));
-      await until(() => acked.length > 200);
+      await eventually(() => acked.length > 200);
       await server.kill9();
       await expect(store.ping()).rejects.toMatchObject({ code: 'store_unavailable' });
       const before = acked.length;
       await server.restart();
-      await until(() => acked.length > before + 50);
+      await eventually(() => acked.length > before + 50);
       stop = true;
       await load;
 
@@ -252,7 +245,7 @@ describe('a PostgreSQL that goes away', () => {
       expect(refused.every(({ status }) => status === 'rejected')).toBe(true);
       expect(performance.now() - from).toBeLessThan(CONNECT_TIMEOUT_MS);
       server.thaw();
-      await until(() => health.at(-1) === true);
+      await eventually(() => health.at(-1) === true);
       await store.ping();
       expect(health).toEqual([false, true]);
       await store.close();

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { eventually } from './eventually.ts';
 import { type Answer, call, type NodeProcess, startNode, tokenFor } from './node-process.ts';
 import { freshDatabase } from './services.ts';
-import { eventually } from './troupe.ts';
 
 const couriers = fileURLToPath(new URL('./agents/courier.mjs', import.meta.url));
 export const LEASE_MS = 2_000;

@@ -7,6 +7,7 @@ import type { Ambient, Logger, ThreadPool, ThreadPoolOptions } from '../../runti
 import type { TaskAssignment } from '../../runtime/contracts/task.ts';
 import type { CellSpec, PoolNotice } from '../../runtime/contracts/wire.ts';
 import { createThreadPool } from '../../runtime/pool/thread-pool.ts';
+import { eventually } from './eventually.ts';
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
@@ -84,7 +85,7 @@ export interface TestPool extends AsyncDisposable {
   readonly notices: PoolNotice[];
   /** Notices of one kind so far. */
   of<Type extends PoolNotice['type']>(type: Type): Extract<PoolNotice, { type: Type }>[];
-  /** Resolves once the condition holds, looked at after every notice and every 10 ms; rejects after 20 s. */
+  /** Resolves once the condition holds, looked at every 20 ms; rejects after 20 s. */
   until(condition: () => boolean, what: string): Promise<void>;
   /** Spawns a puppet; `thread` counts from 1. */
   puppet(name: string, thread?: number, options?: Parameters<typeof puppetSpec>[1]): Promise<AgentId>;
@@ -118,13 +119,7 @@ export async function startPool(options: Partial<ThreadPoolOptions> = {}): Promi
   const notices: PoolNotice[] = [];
   pool.onNotice((notice) => notices.push(notice));
   await pool.start();
-  const until = async (condition: () => boolean, what: string) => {
-    const end = Date.now() + 20_000;
-    while (!condition()) {
-      if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  };
+  const until = (condition: () => boolean, what: string) => eventually(condition, what, 20_000).then(() => undefined);
   return {
     pool,
     notices,

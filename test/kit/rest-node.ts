@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorkflowView } from '../../runtime/index.ts';
+import { eventually } from './eventually.ts';
 import { type Answer, call, type NodeProcess, startNode, tokenFor } from './node-process.ts';
 import { freshDatabase } from './services.ts';
-import { eventually } from './troupe.ts';
 
 const coordinationAgents = fileURLToPath(new URL('./agents/coordination.mjs', import.meta.url));
 
@@ -55,10 +55,14 @@ export async function restNode(databaseUrl?: string): Promise<RestNode> {
   const asView = (body: Record<string, unknown>): WorkflowView => body as unknown as WorkflowView;
   const view = async (id: string) => asView(await got(api('GET', `/workflows/${id}`), 200));
   const ended = (id: string): Promise<WorkflowView> =>
-    eventually(async () => {
-      const seen = await view(id);
-      return seen.endedAt !== null && seen;
-    }, 100_000);
+    eventually(
+      async () => {
+        const seen = await view(id);
+        return seen.endedAt !== null && seen;
+      },
+      `${id} to end`,
+      100_000,
+    );
   const create = async (body: unknown) => asView(await got(api('POST', '/workflows/create', body), 201));
 
   return {

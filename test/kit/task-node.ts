@@ -183,14 +183,3 @@ export function untilAborted(signal: AbortSignal): Promise<TaskOutcome> {
     signal.addEventListener('abort', () => resolve({ type: 'cancelled', runMs: 1 }), { once: true });
   });
 }
-
-const LIMIT_MS = 60_000;
-
-/** Polls a condition with a deadline. */
-export async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + LIMIT_MS;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`waited ${LIMIT_MS} ms until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

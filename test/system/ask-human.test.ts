@@ -3,7 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Troupe } from '../../runtime/index.ts';
-import { eventually, testTroupe } from '../kit/troupe.ts';
+import { eventually } from '../kit/eventually.ts';
+import { testTroupe } from '../kit/troupe.ts';
 
 const inquirer = fileURLToPath(new URL('../kit/actors/inquirer.ts', import.meta.url));
 

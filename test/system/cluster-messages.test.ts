@@ -6,9 +6,9 @@ import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ClusterProcess, clusterProcesses, type Processes, seeEachOther } from '../kit/cluster-processes.ts';
+import { eventually } from '../kit/eventually.ts';
 import { tokenFor } from '../kit/node-process.ts';
 import { type Service, startRedis, testRedisUrl } from '../kit/services.ts';
-import { eventually } from '../kit/troupe.ts';
 
 const LIMIT_MS = 120_000;
 const cli = fileURLToPath(new URL('../../dist/http/cli.js', import.meta.url));

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import type { Troupe } from '../../runtime/index.ts';
+import { eventually } from '../kit/eventually.ts';
 import { freshDatabase } from '../kit/services.ts';
-import { eventually, testTroupe } from '../kit/troupe.ts';
+import { testTroupe } from '../kit/troupe.ts';
 
 const TALLY = fileURLToPath(new URL('../kit/agents/tally.mjs', import.meta.url));
 const DURABLE = { durable: true } as const;
@@ -140,7 +141,7 @@ describe.each(BACKENDS)('durable messages on $name', ({ database }) => {
     await Promise.all(Array.from({ length: 40 }, (_, n) => add(to, n, { lane: `l${n}` })));
     await troupe.agents.tell(to, 'exit', null, { ...DURABLE, subject: 'poisoner' });
     await Promise.all(Array.from({ length: 40 }, (_, n) => add(to, 0, { lane: `m${n}` })));
-    expect(await eventually(async () => (await letters(to))[0], 60_000)).toMatchObject({
+    expect(await eventually(async () => (await letters(to))[0], 'the dead letter')).toMatchObject({
       reason: 'poison',
       type: 'exit',
     });

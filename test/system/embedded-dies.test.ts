@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EXIT } from '../../http/exit-codes.ts';
 import { STORE_GONE_EXIT_CODE } from '../../runtime/system.ts';
+import { eventually } from '../kit/eventually.ts';
 import { call, type NodeProcess, startNode, tokenFor } from '../kit/node-process.ts';
 import { freePort } from '../kit/services.ts';
-import { eventually } from '../kit/troupe.ts';
 
 /** Loaded into the node before anything else: ends that thread when it is told to by a signal. */
 const murderer = fileURLToPath(new URL('../kit/kill-database-thread.mjs', import.meta.url));
@@ -63,7 +63,7 @@ describe('a node whose embedded database dies', () => {
       const task = await eventually(async () => {
         const answer = await call(running, token, 'GET', `/api/agents/tasks/${id}`).catch(() => undefined);
         return answer?.status === 200 && answer.body.status === 'completed' && answer.body;
-      }, 60_000);
+      }, `${id} to be completed`);
       expect((task.attempts as { outcome: string }[]).filter(({ outcome }) => outcome === 'completed')).toHaveLength(1);
     }
     expect(await pidOf(running, token)).not.toBe(pid);

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../kit/eventually.ts';
 import { call, type NodeProcess, startNode, tokenFor } from '../kit/node-process.ts';
 import { freePort } from '../kit/services.ts';
-import { eventually } from '../kit/troupe.ts';
 
 let folder: string;
 let node: NodeProcess | undefined;
@@ -48,10 +48,14 @@ test('a task that exhausts the heap of the process costs a restart and no other 
   await submit({ capability: 'ledger.burst', input: {}, retry });
 
   for (const id of ids) {
-    const task = await eventually(async () => {
-      const answer = await call(running, token, 'GET', `/api/agents/tasks/${id}`).catch(() => undefined);
-      return answer?.status === 200 && answer.body.status === 'completed' && answer.body;
-    }, 120_000);
+    const task = await eventually(
+      async () => {
+        const answer = await call(running, token, 'GET', `/api/agents/tasks/${id}`).catch(() => undefined);
+        return answer?.status === 200 && answer.body.status === 'completed' && answer.body;
+      },
+      `${id} to be completed`,
+      120_000,
+    );
     expect((task.attempts as { outcome: string }[]).filter(({ outcome }) => outcome === 'completed')).toHaveLength(1);
   }
   pids.add(await pid());

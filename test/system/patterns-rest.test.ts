@@ -2,8 +2,8 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { WorkflowView } from '../../runtime/index.ts';
+import { eventually } from '../kit/eventually.ts';
 import { type RestNode, restNode, STORES } from '../kit/rest-node.ts';
-import { eventually } from '../kit/troupe.ts';
 
 const once = { maxAttempts: 1 };
 const probe = (id: string, input: object = {}, more: object = {}) => ({ id, capability: 'probe.run', input, ...more });
@@ -358,11 +358,15 @@ describe.each(STORES)('over REST, on %s', (_store, database) => {
       const { id } = await rest.create({ pattern: 'pipeline', stages, items });
       await rest.api('POST', `/workflows/${id}/start`);
       const over: Stage[] = [];
-      const view = await eventually(async () => {
-        const seen = await rest.view(id);
-        over.push(...stagesOf(seen).filter(({ queued, buffer }, at) => at > 0 && queued > buffer));
-        return seen.endedAt !== null && seen;
-      }, 100_000);
+      const view = await eventually(
+        async () => {
+          const seen = await rest.view(id);
+          over.push(...stagesOf(seen).filter(({ queued, buffer }, at) => at > 0 && queued > buffer));
+          return seen.endedAt !== null && seen;
+        },
+        `${id} to end`,
+        100_000,
+      );
       expect(over).toEqual([]);
       expect(view).toMatchObject({ status: 'partial', stopReason: 'all_done', progress: { done: 40, total: 40 } });
       expect(itemsOf(view).map(({ result }) => result?.answer ?? null)).toEqual(

@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CreateWorkflow, RunHandle, Troupe, WorkflowView } from '../../runtime/index.ts';
-import { eventually, testTroupe } from '../kit/troupe.ts';
+import { eventually } from '../kit/eventually.ts';
+import { testTroupe } from '../kit/troupe.ts';
 
 let troupe: Troupe;
 beforeAll(async () => {
@@ -13,10 +14,14 @@ beforeAll(async () => {
 afterAll(() => troupe.stop());
 
 const ended = (run: RunHandle): Promise<WorkflowView> =>
-  eventually(async () => {
-    const view = await run.view();
-    return view.endedAt !== null && view;
-  }, 100_000);
+  eventually(
+    async () => {
+      const view = await run.view();
+      return view.endedAt !== null && view;
+    },
+    `${run.id} to end`,
+    100_000,
+  );
 const ran = async (body: CreateWorkflow) => ended(await troupe.workflows.run(body));
 
 interface Item {

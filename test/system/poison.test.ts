@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RuntimeEvent, Troupe } from '../../runtime/index.ts';
-import { eventually, testTroupe } from '../kit/troupe.ts';
+import { eventually } from '../kit/eventually.ts';
+import { testTroupe } from '../kit/troupe.ts';
 
 const RETRY = { maxAttempts: 5, backoffMs: 0, jitter: 'none' } as const;
 

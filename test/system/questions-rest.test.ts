@@ -4,8 +4,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../kit/eventually.ts';
 import { type RestNode, restNode, STORES } from '../kit/rest-node.ts';
-import { eventually } from '../kit/troupe.ts';
 
 const run = promisify(execFile);
 const cli = fileURLToPath(new URL('../../dist/http/cli.js', import.meta.url));

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { seededRandom } from '../kit/ambient.ts';
 import { auditNode, createAgents } from '../kit/chaos.ts';
+import { eventually } from '../kit/eventually.ts';
 import { type Load, probe, startLoad } from '../kit/http-load.ts';
 import { call, type NodeProcess, startNode, tokenFor } from '../kit/node-process.ts';
 import { freshDatabase, type Service, startRedis } from '../kit/services.ts';
@@ -65,17 +66,9 @@ const first = (): NodeProcess => nodes[0] ?? expect.unreachable();
 const second = (): NodeProcess => nodes[1] ?? expect.unreachable();
 const accepted = (): number => loads.reduce((sum, { tasks, workflows }) => sum + tasks.size + workflows.size, 0);
 
-async function until(holds: () => boolean | Promise<boolean>, what: string, limitMs = 60_000): Promise<void> {
-  const deadline = performance.now() + limitMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`waited ${limitMs} ms for ${what}`);
-    await sleep(20);
-  }
-}
-
-const underLoad = (): Promise<void> => {
+const underLoad = (): Promise<unknown> => {
   const before = accepted();
-  return until(() => accepted() > before + 40, 'work to be accepted');
+  return eventually(() => accepted() > before + 40, 'work to be accepted');
 };
 const redisSeenBy = async (node: NodeProcess): Promise<unknown> => {
   const { body } = await call(node, token, 'GET', '/api/agents/status');
@@ -93,7 +86,7 @@ async function acrossMs(): Promise<number> {
     input: { file: join(folder, 'across.jsonl'), key: 'across' },
   });
   expect(status).toBe(202);
-  await until(async () => {
+  await eventually(async () => {
     const task = await call(second(), token, 'GET', `/api/agents/tasks/${body.id}`);
     return task.body.status === 'completed';
   }, 'a task to cross over');
@@ -127,17 +120,17 @@ describe('two nodes whose Redis goes away under load', () => {
     onTestFailed,
   }) => {
     onTestFailed(() => console.log(nodes.map((node) => node.output().slice(-5_000)).join('\n----\n')));
-    await until(bothSee('up'), 'Redis to be up');
+    await eventually(bothSee('up'), 'Redis to be up');
     for (let at = 0; at < outages; at++) {
       await redis.kill9();
-      await until(bothSee('down'), 'both nodes to miss Redis');
+      await eventually(bothSee('down'), 'both nodes to miss Redis');
       expect(await probe(first(), '/readyz')).toMatchObject({ status: 200 });
       await underLoad();
       await acrossMs();
       // Without persistence: it comes back empty.
       await redis.restart();
-      await until(bothSee('up'), 'both nodes to find Redis');
-      await until(hintsCross, 'hints to cross over');
+      await eventually(bothSee('up'), 'both nodes to find Redis');
+      await eventually(hintsCross, 'hints to cross over');
 
       redis.freeze();
       const frozen = sleep(FROZEN_MS);
@@ -145,7 +138,7 @@ describe('two nodes whose Redis goes away under load', () => {
       expect(await probe(second(), '/readyz')).toMatchObject({ status: 200 });
       await frozen;
       redis.thaw();
-      await until(hintsCross, 'hints to cross over');
+      await eventually(hintsCross, 'hints to cross over');
     }
     await expectCleanBooks();
   });

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Terminated } from '../../runtime/contracts/supervision.ts';
 import type { Troupe } from '../../runtime/index.ts';
-import { eventually, testTroupe } from '../kit/troupe.ts';
+import { eventually } from '../kit/eventually.ts';
+import { testTroupe } from '../kit/troupe.ts';
 
 const states = (log: readonly { type: string; data: Record<string, unknown> }[]) =>
   log.filter(({ type }) => type === 'agent.transition').map(({ data }) => data.to);

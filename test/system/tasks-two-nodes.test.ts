@@ -5,8 +5,9 @@ import { createInProcessBus } from '../../runtime/bus/in-process-bus.ts';
 import type { Bus } from '../../runtime/contracts/ports.ts';
 import type { TaskOutcome } from '../../runtime/contracts/task.ts';
 import { silentLogger } from '../kit/ambient.ts';
+import { eventually } from '../kit/eventually.ts';
 import { freshDatabase } from '../kit/services.ts';
-import { done, eventually, type Handler, startTaskNode, type TaskNode, untilAborted } from '../kit/task-node.ts';
+import { done, type Handler, startTaskNode, type TaskNode, untilAborted } from '../kit/task-node.ts';
 
 const CAPABILITY = 'work.a';
 const LEASE_MS = 1_500;

@@ -4,15 +4,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
 import type { AgentId, TaskId } from '../../runtime/contracts/ids.ts';
 import type { TaskStore } from '../../runtime/contracts/store.ts';
+import { eventually } from '../kit/eventually.ts';
 import { freshDatabase } from '../kit/services.ts';
-import {
-  done,
-  eventually,
-  startTaskNode,
-  type TaskNode,
-  type TaskNodeOptions,
-  untilAborted,
-} from '../kit/task-node.ts';
+import { done, startTaskNode, type TaskNode, type TaskNodeOptions, untilAborted } from '../kit/task-node.ts';
 
 const nodes: TaskNode[] = [];
 afterEach(async () => {

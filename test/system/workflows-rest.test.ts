@@ -2,8 +2,8 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { WorkflowView } from '../../runtime/index.ts';
+import { eventually } from '../kit/eventually.ts';
 import { type RestNode, restNode, STORES } from '../kit/rest-node.ts';
-import { eventually } from '../kit/troupe.ts';
 
 const once = { maxAttempts: 1 };
 const probe = (id: string, input: object = {}, more: object = {}) => ({ id, capability: 'probe.run', input, ...more });
@@ -263,6 +263,23 @@ describe.each(STORES)('workflows over REST, on %s', (_store, database) => {
       });
       expect((await api('POST', `/workflows/${id}/inputs/ask`, { value: { n: 3 } })).status).toBe(200);
       expect(await rest.ended(id)).toMatchObject({ status: 'completed', output: { sink: { answer: 3 } } });
+    });
+
+    test('a step waits for its signal, and one that starts later takes it too', async () => {
+      await rest.agent('probe');
+      const wait = (id: string, dependsOn: string[] = []) => ({ id, signal: { key: 'paid' }, dependsOn });
+      const id = await begun({
+        pattern: 'parallel',
+        tasks: [wait('gate'), probe('use', { answer: { $from: 'gate.amount' } }), wait('again', ['use'])],
+      });
+      const waiting = await seen(id, (view) => stateOf(view, 'gate') === 'waiting');
+      expect(waiting.tasks[0]).toMatchObject({ reason: 'signal:paid' });
+      await api('POST', `/workflows/${id}/signals`, { key: 'other' });
+      for (const amount of [5, 6]) await api('POST', `/workflows/${id}/signals`, { key: 'paid', value: { amount } });
+      expect(await rest.ended(id)).toMatchObject({
+        status: 'completed',
+        output: { gate: { amount: 5 }, use: { answer: 5 }, again: { amount: 5 } },
+      });
     });
 
     test('takes a signal while it runs', async () => {

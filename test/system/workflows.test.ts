@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { isTerminalTask } from '../../runtime/contracts/task.ts';
 import type { CreateWorkflow } from '../../runtime/contracts/workflow.ts';
+import { eventually } from '../kit/eventually.ts';
 import { freshDatabase } from '../kit/services.ts';
 import { StoreNode, type StoreNodeOptions, type Work } from '../kit/store-node.ts';
-import { eventually } from '../kit/troupe.ts';
 import { booking, chain, diamond, fanOut, step } from '../kit/workflows.ts';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -187,7 +187,7 @@ describe('a node that dies', () => {
     await watcher.service.close();
     const sweptThenOpened = async () => {
       const swept = async () => (await watcher.store.leases.sweep({ poisonAfter: 3 })).workflows > 0;
-      await eventually(swept, 20_000);
+      await eventually(swept, 'the runs of the lost node to be swept');
       return { databaseUrl, bus: watcher.bus };
     };
     check(await halfway({ databaseUrl, leaseMs: 1_000 }, sweptThenOpened));
