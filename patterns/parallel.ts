@@ -52,6 +52,8 @@ function check(workflow: WorkflowSpec, { join }: ParallelOptions): WorkflowProbl
  * Input: tasks with dependencies, `options.join` (default `all`), `options.maxConcurrency` (default 10).
  * Output: `{ [taskId]: result, sink }`. `sink` is the result of the step nothing depends on; of several, their results in
  * declaration order (null where there is none); under `any` and `race` the winner's.
+ * A step may wait for a signal (`signal: { key }`) instead of doing anything: see {@link import('../runtime/contracts/workflow.ts').workflowTaskSchema}.
+ * A fork waits for its signals anew.
  * The join fires once, as early as it is satisfied or can no longer be; what is still in flight is cancelled.
  * Stops: `all_done`, `join_satisfied`, `join_unsatisfiable`, `compensated`, `compensation_failed`, `deadline`, `cancelled`.
  */

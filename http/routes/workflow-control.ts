@@ -88,7 +88,7 @@ export function workflowControlRoutes({ runtime: { workflows, tasks }, basePath 
     kept({
       path: '/api/agents/workflows/{id}/signals',
       id: 'signalWorkflow',
-      summary: 'Tell the strategy of a run something',
+      summary: 'Tell a run something: steps that wait for the signal of this key complete with its value',
       description: 'Kept; the run takes it.',
       body: workflowSignalSchema,
       keep: (id, signal, call) => workflows.signal(id, defined(signal), call),

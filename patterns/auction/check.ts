@@ -15,6 +15,7 @@ const invalid = (path: string, message: string): WorkflowProblem => ({ code: 'wo
 const UNUSED = {
   workflow: 'agents bid for a capability, not for a workflow',
   approval: 'agents bid for a capability; a person is not asked',
+  signal: 'agents bid for a capability; a signal is not waited for',
   ask: 'agents bid for a capability; a person is not asked',
   when: 'every task is auctioned',
   forEach: 'every task is auctioned once; give one task per element',

@@ -31,7 +31,7 @@ export function checkDag(workflow: WorkflowSpec): WorkflowProblem | null {
       checkDependencies(task, at, known) ??
       checkReferences(task, at, known, workflow.input) ??
       checkConditions(task, at) ??
-      null;
+      checkSignal(task, at);
     if (problem) return problem;
   }
   const plan = dagPlan(workflow);
@@ -110,6 +110,16 @@ function checkConditions(task: WorkflowTask, at: string): WorkflowProblem | null
     if (wrong) return invalid(`${at}.${place}${wrong.at}`, wrong.problem ?? '');
   }
   return null;
+}
+
+/** What waits for a signal does so once, and is given nothing. */
+function checkSignal(task: WorkflowTask, at: string): WorkflowProblem | null {
+  const useless = (['input', 'forEach', 'loop', 'retry', 'agentId', 'reserve'] as const).find(
+    (field) => task.signal && task[field] !== undefined,
+  );
+  return useless
+    ? invalid(`${at}.${useless}`, `task "${task.id}" waits for a signal and has no use for "${useless}"`)
+    : null;
 }
 
 function checkCycle(plan: DagPlan): WorkflowProblem | null {

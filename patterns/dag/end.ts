@@ -27,7 +27,8 @@ export function stopSteps(draft: Draft, leftover: 'skipped' | 'cancelled', reaso
     const step = stepAt(state, node);
     if (isFinal(step)) continue;
     const id = taskAt(plan, node).id;
-    for (const round of step.open) commands.push({ type: 'cancel', step: id, round, reason });
+    for (const round of taskAt(plan, node).signal ? [] : step.open)
+      commands.push({ type: 'cancel', step: id, round, reason });
     const started = step.next > 0;
     if (!started) commands.push({ type: 'skip', step: id, reason });
     const { result: _unfinished, ...rest } = step;

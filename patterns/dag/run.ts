@@ -10,6 +10,7 @@ import { startOf } from '../common/step-start.ts';
 import { finish, stopSteps } from './end.ts';
 import { dagPlan } from './plan.ts';
 import type { DagPolicy } from './policy.ts';
+import { expired, waitForSignal, waitingFor } from './signals.ts';
 import {
   admit,
   changeStep,
@@ -26,6 +27,8 @@ import {
   taskAt,
 } from './state.ts';
 import { beginUndo, isUndo, undoEnded } from './undo.ts';
+
+const MAX_CANDIDATES = 20;
 
 type Completed = Extract<CoordinationEvent, { type: 'step.completed' }>;
 type Failed = Extract<CoordinationEvent, { type: 'step.failed' }>;
@@ -64,6 +67,31 @@ export function decideDag(
       roundEnded(draft, node, event);
       return goOn(draft);
     }
+    case 'input': {
+      const nodes = waitingFor(plan, state, event);
+      if (!nodes || state.phase === 'undoing') return unchanged;
+      const draft = draftOf(workflow, plan, policy, state);
+      draft.state.signals = { ...state.signals, [event.key]: event.value };
+      draft.decisions.push({
+        kind: 'input',
+        rule: 'signal',
+        chosen: event.key,
+        candidates: nodes.slice(0, MAX_CANDIDATES).map((node) => ({ id: taskAt(plan, node).id })),
+      });
+      for (const node of nodes) {
+        letGo(draft, node);
+        endStep(draft, node, { state: 'completed', result: event.value });
+      }
+      return goOn(draft);
+    }
+    case 'timer': {
+      const late = expired(plan, state, event);
+      if (!late) return unchanged;
+      const draft = draftOf(workflow, plan, policy, state);
+      letGo(draft, late.node);
+      endStep(draft, late.node, { state: 'failed', error: late.error });
+      return goOn(draft);
+    }
     case 'cancel': {
       const draft = draftOf(workflow, plan, policy, state);
       finish(draft, { status: 'cancelled', stopReason: 'cancelled', rule: event.reason, leftover: 'cancelled' });
@@ -80,6 +108,12 @@ export function decideDag(
     default:
       return unchanged;
   }
+}
+
+/** The step is no longer in flight. */
+function letGo(draft: Draft, node: number): void {
+  changeStep(draft, node, { open: [] });
+  draft.state.inFlight -= 1;
 }
 
 const answer = (draft: Draft): Verdict<DagState> => ({
@@ -108,6 +142,7 @@ export function startRound(draft: Draft, node: number): StepEnd | undefined {
   const task = taskAt(draft.plan, node);
   const step = stepAt(draft.state, node);
   const round = step.next;
+  if (task.signal) return waitForSignal(draft, node, task.signal);
   const resolved = resolveInput(task.input, {
     from: (path) => {
       const looked = lookUp(draft, node, path);

@@ -59,6 +59,8 @@ export interface DagState {
     readonly firstSucceeded: boolean | null;
   };
   readonly firstFailure: number | null;
+  /** By key, those that steps of this graph wait for: the first one of each. Absent: none came. */
+  readonly signals?: Readonly<Record<string, unknown>>;
   readonly undo: UndoState | null;
 }
 
@@ -162,7 +164,8 @@ function record(draft: Draft, node: number, end: StepEnd): void {
   state.endedCount += 1;
   const at = state.ready.indexOf(node);
   if (at >= 0) state.ready.splice(at, 1);
-  for (const round of open) {
+  // what waits for a signal is nothing but a timer, which means nothing from now on
+  for (const round of taskAt(plan, node).signal ? [] : open) {
     draft.commands.push({ type: 'cancel', step: taskAt(plan, node).id, round, reason: 'step_ended' });
   }
   if (end.state === 'completed') state.finished.push(node);

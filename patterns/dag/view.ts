@@ -40,6 +40,7 @@ function stepView(plan: DagPlan, state: DagState | null, node: number): StepView
     dependsOn: (plan.before[node] ?? []).map((before) => taskAt(plan, before).id),
     ...(task.capability === undefined ? {} : { capability: task.capability }),
     ...(step ? detail(step) : {}),
+    ...(task.signal && step?.state === 'running' ? { state: 'waiting', reason: `signal:${task.signal.key}` } : {}),
   };
 }
 

@@ -100,6 +100,7 @@ function nestedBody(
 function parsed(given: unknown): WorkflowTask | string {
   const task = workflowTaskSchema.safeParse(given);
   if (!task.success) return issueOf(task.error);
+  if (task.data.signal) return '.signal: a plan does not wait for signals; make the subtask a workflow that does';
   return task.data.compensate ? '.compensate: nothing is undone here; plan the undo as a subtask' : task.data;
 }
 

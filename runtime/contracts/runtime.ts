@@ -165,7 +165,7 @@ export interface WorkflowsApi {
   /** Nothing new starts, here and in the runs below; what is in flight goes on, times and deadlines too. Idempotent. Throws `workflow_state`. */
   pause(id: string, call?: CallContext): Promise<WorkflowView>;
   resume(id: string, call?: CallContext): Promise<WorkflowView>;
-  /** An `input` event for the strategy. With the same `id` it is delivered once. Throws `workflow_not_found`, `workflow_state`. */
+  /** An `input` event for the strategy; steps of a graph that wait for the `key` (`signal`) complete with its value. With the same `id` it is delivered once. Throws `workflow_not_found`, `workflow_state`. */
   signal(id: string, signal: WorkflowSignal, call?: CallContext): Promise<void>;
   /** More items for a pipeline with `open: true`; `end` closes its source. With the same `id` they are appended once. Throws `workflow_state`. */
   append(id: string, items: AppendItems, call?: CallContext): Promise<void>;

@@ -130,10 +130,10 @@ export const stageSchema = z
   .meta({ id: 'Stage' });
 export type Stage = z.infer<typeof stageSchema>;
 
-const STEP_KINDS = ['capability', 'workflow', 'approval', 'ask'] as const;
+const STEP_KINDS = ['capability', 'workflow', 'approval', 'ask', 'signal'] as const;
 
 /**
- * One task of a workflow: a capability, a nested workflow, an approval or a question to a person, exactly one of them. Anywhere inside `input`, `{ "$from": "step.field" }` stands for an earlier result;
+ * One task of a workflow: a capability, a nested workflow, an approval, a question to a person or a signal to wait for, exactly one of them. Anywhere inside `input`, `{ "$from": "step.field" }` stands for an earlier result;
  * `{ "$input": "field" }` for the workflow's own input;
  * under `forEach`, `{ "$item": "field" }` for the element and `{ "$index": true }` for its position.
  */
@@ -153,6 +153,11 @@ export const workflowTaskSchema = z
         expiresMs: expiresMsSchema.optional(),
       })
       .optional(),
+    /**
+     * Waits for the signal of this key; its value is the step's result. A signal is taken once and holds for the whole run: a step that
+     * starts after it completes at once. Without it by `expiresMs` (default 7 days) the step fails (`input_expired`). Graphs only.
+     */
+    signal: z.strictObject({ key: z.string().min(1).max(200), expiresMs: expiresMsSchema.optional() }).optional(),
     input: z.unknown().optional(),
     dependsOn: z.array(stepIdSchema).max(10_000).default([]),
     timeoutMs: z.number().int().min(1).max(86_400_000).optional(),
