@@ -35,9 +35,8 @@ export class InOrder {
     return [sequence, refused];
   }
 
-  /** The answer to a batch that came again, if there is one by now. */
-  again(sequence: number): BatchAnswer | undefined {
-    const refused = this.#answers.get(sequence);
-    return refused && [sequence, refused];
+  /** All answers that the sender has not shown to have: one of its batches came again, so some were lost. */
+  answers(): BatchAnswer[] {
+    return [...this.#answers];
   }
 }

@@ -385,7 +385,7 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
 }
 
 function mailOf(parcel: Parcel): Mail {
-  const [, to, from, type, body, protocol, traceparent] = parcel as readonly [
+  const [, to, from, type, body, protocol, traceparent] = parcel as unknown as readonly [
     number,
     AgentId,
     AgentId | null,

@@ -6,7 +6,7 @@ import type { NodeId } from '../contracts/ids.ts';
 import type { NodeWire } from '../contracts/messaging.ts';
 import type { Clock, Dispose } from '../contracts/ports.ts';
 import { Queue } from '../transport/queue.ts';
-import { type BatchAnswer, type Frame, type Parcel, portableParcel, type Refusal } from './frames.ts';
+import { type BatchAnswer, type Frame, Names, type Parcel, portableParcel, type Refusal } from './frames.ts';
 import { InOrder } from './in-order.ts';
 
 /** How a parcel ended. `taken`: the other node has it where it belongs. `unsent`: it never left, the node is gone. */
@@ -54,8 +54,10 @@ const OPEN_LIMIT = 65_536;
 /** Messages that wait to be sent; beyond it they are refused. */
 export const OUTBOX_LIMIT = 65_536;
 /** Without any progress for this long what was not taken is sent again; then twice as long, up to the most. */
-const RESEND_MS = 400;
+const RESEND_MS = 600;
 const RESEND_MOST_MS = 2_000;
+/** Between two times that batches are sent again because the other side misses one. */
+const GAP_MS = 50;
 /** How often ends of time are looked at while something is under way. */
 const TICK_MS = 100;
 /** What was taken is acknowledged after this long though parts of it are not decided. */
@@ -65,6 +67,8 @@ const TAKEN: Ending = { type: 'taken' };
 const UNKNOWN: Ending = { type: 'unknown' };
 const UNSENT: Ending = { type: 'unsent' };
 const NOTHING: readonly Refusal[] = [];
+/** Says that a batch is missing before one that came; no batch has the number 0. */
+const GAP: BatchAnswer = [0, NOTHING];
 
 interface Batch {
   readonly sequence: number;
@@ -97,6 +101,7 @@ export class NodeLink {
   #ackDue = false;
   #flushing = false;
   #progressAtMs = 0;
+  #resentAtMs = 0;
   #patienceMs = RESEND_MS;
   #tick: Dispose | undefined;
   #late: Dispose | undefined;
@@ -166,12 +171,12 @@ export class NodeLink {
         break;
       case 'duplicate': {
         counters.duplicates += 1;
-        const answer = this.#in.again(sequence);
-        if (answer) this.#answers.push(answer);
+        this.#answers = this.#in.answers();
         this.#acknowledge();
         break;
       }
       case 'early':
+        if (!this.#answers.includes(GAP)) this.#answers.push(GAP);
         this.#acknowledge();
     }
   }
@@ -220,7 +225,14 @@ export class NodeLink {
     }
   }
 
+  /** The other side has something newer than what it misses. */
+  #fillGap(): void {
+    if (this.#batches.size === 0 || this.#owner.clock.monotonicMs() - this.#resentAtMs < GAP_MS) return;
+    this.#resend();
+  }
+
   #answered([sequence, refused]: BatchAnswer): void {
+    if (sequence === GAP[0]) this.#fillGap();
     const batch = this.#batches.get(sequence);
     if (!batch) return;
     this.#progress();
@@ -300,7 +312,9 @@ export class NodeLink {
   #seal(cargo: readonly Cargo[], parcels: readonly Parcel[]): void {
     if (cargo.length === 0) return;
     const sequence = this.#sequence + 1;
-    const sealed = this.#owner.wire.seal(this.node, this.#frame(sequence, parcels));
+    const names = new Names();
+    for (const parcel of parcels) names.shorten(parcel);
+    const sealed = this.#owner.wire.seal(this.node, this.#frame(sequence, parcels, names));
     if (sealed.length > MAX_FRAME_BYTES) {
       if (cargo.length === 1) {
         const detail = `a message between nodes may have ${MAX_FRAME_BYTES} bytes, and this one has ${sealed.length}`;
@@ -308,8 +322,8 @@ export class NodeLink {
         return;
       }
       const half = cargo.length >> 1;
-      this.#seal(cargo.slice(0, half), parcels.slice(0, half));
-      this.#seal(cargo.slice(half), parcels.slice(half));
+      this.#pack(cargo.slice(0, half));
+      this.#pack(cargo.slice(half));
       return;
     }
     this.#sequence = sequence;
@@ -324,9 +338,9 @@ export class NodeLink {
     this.#post(sealed, batch);
   }
 
-  #frame(sequence: number, parcels: readonly Parcel[]): Frame {
+  #frame(sequence: number, parcels: readonly Parcel[], names?: Names): Frame {
     const [oldest] = this.#batches.keys();
-    return [sequence, oldest ?? this.#sequence + 1, this.#in.taken, this.#answers, parcels];
+    return [sequence, oldest ?? this.#sequence + 1, this.#in.taken, this.#answers, parcels, names?.all ?? []];
   }
 
   /** What the frame says of the other side's batches is said: if it gets lost, they come again. */
@@ -338,7 +352,10 @@ export class NodeLink {
     if (batch) batch.left = true;
     wire.send(this.node, sealed).then(
       (sent) => {
-        if (!sent && batch && !batch.taken) batch.left = false;
+        if (sent || !batch || batch.taken) return;
+        batch.left = false;
+        // Surely not taken, mostly because the stream is made anew just now: no need to wait long.
+        this.#patienceMs = TICK_MS;
       },
       () => undefined,
     );
@@ -382,6 +399,7 @@ export class NodeLink {
   /** In order: all that was not taken; of what was, the oldest, whose answer may have been lost. */
   #resend(): void {
     this.#progressAtMs = this.#owner.clock.monotonicMs();
+    this.#resentAtMs = this.#progressAtMs;
     const { wire, counters } = this.#owner;
     // First what is not waited for any more: it cannot be said in frames that were sealed before.
     this.#post(wire.seal(this.node, this.#frame(0, [])), undefined);

@@ -37,7 +37,8 @@ export class Outbound implements Cargo {
   }
 
   parcel(): Parcel {
-    const { to, from = null, type, body, protocol = null, traceparent = null } = this.mail;
+    const { to, from = null, type, body, traceparent = null } = this.mail;
+    const protocol = this.mail.protocol === undefined || this.mail.protocol === 'direct' ? null : this.mail.protocol;
     if (this.ask === 0) return [TELL, to, from, type, body, protocol, traceparent];
     const timeoutMs = Math.max(1, this.dueAtMs - this.#owner.nowMs());
     return [ASK, to, from, type, body, protocol, traceparent, this.ask, timeoutMs];

@@ -335,11 +335,11 @@ describe('what Redis does to nodes', () => {
     const tell = [1, id, null, 'n', 'forged', null, null];
     await put('garbage');
     await put(new Uint8Array(500));
-    await put(forged.close(b.id, [2, 2, 0, [], [tell]]));
-    await put(honest.close(a.id, [2, 2, 0, [], [tell]]));
+    await put(forged.close(b.id, [2, 2, 0, [], [tell], []]));
+    await put(honest.close(a.id, [2, 2, 0, [], [tell], []]));
     await put(honest.close(b.id, { not: 'a frame' }));
-    await put(honest.close(b.id, [2, 2, 0, [], [[99, id]]]));
-    await put(honest.close(b.id, [1, 1, 0, [], [tell]]));
+    await put(honest.close(b.id, [2, 2, 0, [], [[99, id]], []]));
+    await put(honest.close(b.id, [1, 1, 0, [], [tell], []]));
     await redis.xadd(streamKey(b.id), '*', 'other', 'field');
     await until(() => b.cluster.stats().garbage === 7, 'all of it was counted');
     expect(await a.ask(id, 'n', 'after')).toBe('after');
