@@ -125,7 +125,10 @@ export interface MessageStore {
   >;
   /** Group commit, guarded by the epoch. Giving up makes a dead letter, and the error the reply of a request. */
   fail(failed: FailedMessage): Promise<'committed' | 'fenced'>;
-  /** Before messages that may have taken their node down are tried again: counts a crash, taken back by `fail` and moot once acknowledged. */
+  /**
+   * Before messages that may have taken their node down are tried again: counts a crash, taken back by `fail` and moot once acknowledged.
+   * What dies nevertheless waits before it comes again, longer each time.
+   */
   suspect(to: AgentId, epoch: number, seqs: readonly number[]): Promise<'committed' | 'fenced'>;
   /**
    * Agents of this node that have mail, and whether mail waits for agents that are gone; at most `limit` inboxes are looked at. `after`

@@ -155,8 +155,8 @@ export class DurableInbox {
     for (const message of messages) {
       if (this.#inHand.has(message.seq) || this.#leftDuringRead?.has(message.seq)) continue;
       if (this.#lanes.holds(message.lane)) continue;
-      if (message.waitMs > 0) this.#lanes.hold(message.lane, message.waitMs);
-      else if (message.crashes >= this.#owner.poisonAfter) await this.#poison(message);
+      if (message.crashes >= this.#owner.poisonAfter) await this.#poison(message);
+      else if (message.waitMs > 0) this.#lanes.hold(message.lane, message.waitMs);
       else if (taken.length === room || (message.crashes > 0 && taken.length > 0)) {
         this.#goOnAt(message.seq);
         break;

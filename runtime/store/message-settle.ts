@@ -99,6 +99,8 @@ function failKind(node: string): OpKind<FailedMessage, { readonly i: number }, '
   };
 }
 
+/** What died under suspicion waits, so that one message does not use up the restarts of its agent (3 within 10 s by default). */
+const SUSPECT_WAIT = '4 seconds';
 /** Mail of agents that are gone, oldest first. */
 const BURY_AT_ONCE = 500;
 
@@ -120,7 +122,8 @@ export function createMessageSettling(
           `WITH ${ME(1)},
            ok AS MATERIALIZED (SELECT a.id FROM agent a CROSS JOIN me WHERE a.id = $2 AND a.epoch = $3
              AND a.owner_node IS NOT DISTINCT FROM me.id FOR SHARE OF a),
-           up AS (UPDATE inbox m SET crashes = crashes + 1 FROM ok WHERE m.receiver = ok.id AND m.seq = ANY ($4::bigint[]))
+           up AS (UPDATE inbox m SET crashes = crashes + 1,
+               due_at = clock_timestamp() + (crashes + 1) * interval '${SUSPECT_WAIT}' FROM ok WHERE m.receiver = ok.id AND m.seq = ANY ($4::bigint[]))
            SELECT id FROM ok`,
           node,
           toUuid(to),

@@ -229,7 +229,9 @@ describe.each(ENGINES)('durable messages on $name', (backend) => {
     const seq = (await inbox(to))[0]?.seq ?? 0;
     const error = { code: 'boom', message: 'boom', retryable: true };
     expect(await store.messages.suspect(to, 1, [seq])).toBe('committed');
-    expect(await inbox(to)).toMatchObject([{ attempts: 0, crashes: 1 }]);
+    const [suspected] = await inbox(to);
+    expect(suspected).toMatchObject({ attempts: 0, crashes: 1 });
+    expect(suspected?.waitMs).toBeGreaterThan(1_000);
     await store.messages.fail({ to, id, epoch: 1, seq, error, charge: true, next: { delayMs: 60_000 } });
     const [later] = await inbox(to);
     expect(later).toMatchObject({ attempts: 1, crashes: 0 });
