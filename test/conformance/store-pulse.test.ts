@@ -2,24 +2,10 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type NodeId, toUuid } from '../../runtime/contracts/ids.ts';
-import type { NewAgentRow, Pulse, Store } from '../../runtime/contracts/store.ts';
+import type { NewAgentRow, Store } from '../../runtime/contracts/store.ts';
 import { type StoreDb, sql } from '../../runtime/store/sql.ts';
+import { QUIET_PULSE } from '../kit/pulse.ts';
 import { ENGINES, newId, newTask, openNode } from '../kit/store.ts';
-
-const NOTHING: Pulse = {
-  promoteInMs: null,
-  expireInMs: null,
-  workflowTimerInMs: null,
-  agentTimerInMs: null,
-  queues: [],
-  running: 0,
-  mail: false,
-  freeRuns: false,
-  freeAgents: false,
-  foreignChanges: 0,
-  letters: false,
-  sweep: false,
-};
 
 describe.each(ENGINES)('the pulse on $name', (backend) => {
   let db: StoreDb;
@@ -63,14 +49,14 @@ describe.each(ENGINES)('the pulse on $name', (backend) => {
   test('says nothing when there is nothing to do', async () => {
     await nodes();
     await mine.agents.create(agent());
-    expect(await mine.pulse()).toEqual(NOTHING);
+    expect(await mine.pulse()).toEqual(QUIET_PULSE);
   });
 
   test('names the queues that hold tasks, shared ones first, each once', async () => {
     await nodes();
     const pinned = `agent:${newId('agent')}`;
     for (const queue of ['b@1', pinned, 'a@1', 'z@1', 'b@1']) await other.tasks.submit(newTask({ queue }));
-    expect(await mine.pulse()).toEqual({ ...NOTHING, queues: ['a@1', 'b@1', 'z@1', pinned] });
+    expect(await mine.pulse()).toEqual({ ...QUIET_PULSE, queues: ['a@1', 'b@1', 'z@1', pinned] });
   });
 
   test('counts the claims of its own node only, and misses the one that was cancelled elsewhere', async () => {
@@ -103,7 +89,7 @@ describe.each(ENGINES)('the pulse on $name', (backend) => {
     await mine.tasks.submit(newTask({ queue: 'q@1', queueTimeoutMs: 30_000 }));
     await mine.tasks.claim([{ queue: 'q@1', slots: 1 }]);
     await db.script(`UPDATE task SET state = 'queued', owner_node = NULL, started_at = clock_timestamp()`);
-    expect(await mine.pulse()).toEqual({ ...NOTHING, queues: ['q@1'] });
+    expect(await mine.pulse()).toEqual({ ...QUIET_PULSE, queues: ['q@1'] });
   });
 
   test('tells of timers of its own agents', async () => {
@@ -150,7 +136,7 @@ describe.each(ENGINES)('the pulse on $name', (backend) => {
     await db.script(`UPDATE node SET swept_at = clock_timestamp() WHERE lease_until = 'epoch'`);
     expect((await mine.pulse()).sweep).toBe(true);
     await mine.leases.sweep({ poisonAfter: 3 });
-    expect(await mine.pulse()).toEqual({ ...NOTHING, freeAgents: true });
+    expect(await mine.pulse()).toEqual({ ...QUIET_PULSE, freeAgents: true });
   });
 
   test.each([

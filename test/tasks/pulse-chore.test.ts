@@ -1,26 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { Pulse } from '../../runtime/contracts/store.ts';
 import { pulseChore } from '../../runtime/tasks/pulse-chore.ts';
+import { QUIET_PULSE } from '../kit/pulse.ts';
 
 const POLL_MS = 200;
-const NOTHING: Pulse = {
-  promoteInMs: null,
-  expireInMs: null,
-  workflowTimerInMs: null,
-  agentTimerInMs: null,
-  queues: [],
-  running: 0,
-  mail: false,
-  freeRuns: false,
-  freeAgents: false,
-  foreignChanges: 0,
-  letters: false,
-  sweep: false,
-};
 
 /** A chore whose pulse says what `next` holds; what it asked for since the last round. */
 function rig(running: () => number = () => 0) {
-  let next: Pulse = NOTHING;
+  let next: Pulse = QUIET_PULSE;
   let asked: unknown[] = [];
   const chore = pulseChore({
     store: { pulse: async () => next },
@@ -34,7 +21,7 @@ function rig(running: () => number = () => 0) {
   return {
     chore,
     async round(pulse: Partial<Pulse>): Promise<unknown[]> {
-      next = { ...NOTHING, ...pulse };
+      next = { ...QUIET_PULSE, ...pulse };
       asked = [];
       await chore.run((name, inMs) => void asked.push(inMs === undefined ? name : `${name} in ${inMs}`));
       return asked;
@@ -81,7 +68,7 @@ describe('the pulse', () => {
       store: {
         pulse: async () => {
           running = 1;
-          return NOTHING;
+          return QUIET_PULSE;
         },
       },
       dispatcher: { hint: () => {}, running: () => Array.from({ length: running }, () => ({})) } as never,
