@@ -4,14 +4,14 @@ import { z } from 'zod';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
 import { taskInputSchema } from '../../runtime/contracts/human-question.ts';
 import type { CallContext } from '../../runtime/contracts/runtime.ts';
+import { workflowViewSchema } from '../../runtime/contracts/workflow.ts';
 import {
   appendItemsSchema,
   forkWorkflowSchema,
   inputAnswerSchema,
   inputViewSchema,
   workflowSignalSchema,
-  workflowViewSchema,
-} from '../../runtime/contracts/workflow.ts';
+} from '../../runtime/contracts/workflow-control.ts';
 import { MAX_WORKFLOW_BYTES } from '../body.ts';
 import { type ApiRequest, type Endpoint, endpoint, json, type RouteDeps } from '../endpoint.ts';
 import { problem } from '../openapi.ts';

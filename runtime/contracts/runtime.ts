@@ -16,17 +16,8 @@ import type { DeadLetterRow, NodeRow, Page, PatternFigures } from './store.ts';
 import type { Terminated } from './supervision.ts';
 import type { CancelReport, SubmitTask, TaskState, TaskView } from './task.ts';
 import type { ThreadStats } from './wire.ts';
-import type {
-  AppendItems,
-  CreateWorkflow,
-  ForkWorkflow,
-  InputAnswer,
-  InputView,
-  WorkflowSignal,
-  WorkflowState,
-  WorkflowSummary,
-  WorkflowView,
-} from './workflow.ts';
+import type { CreateWorkflow, WorkflowState, WorkflowSummary, WorkflowView } from './workflow.ts';
+import type { AppendItems, ForkWorkflow, InputAnswer, InputView, WorkflowSignal } from './workflow-control.ts';
 import type { WorkflowPlan } from './workflow-plan.ts';
 
 export interface AgentListFilter {

@@ -9,13 +9,8 @@ import type { Dispose } from '../contracts/ports.ts';
 import type { AskOptions, CallContext, RemovalReport, TroupeRuntime } from '../contracts/runtime.ts';
 import type { Terminated } from '../contracts/supervision.ts';
 import { type CancelReport, isTerminalTask, type TaskView } from '../contracts/task.ts';
-import {
-  type ForkWorkflow,
-  type InputAnswer,
-  type InputView,
-  isTerminalWorkflow,
-  type WorkflowView,
-} from '../contracts/workflow.ts';
+import { isTerminalWorkflow, type WorkflowView } from '../contracts/workflow.ts';
+import type { ForkWorkflow, InputAnswer, InputView } from '../contracts/workflow-control.ts';
 
 /** A wait inside `result()` is renewed this often; nothing is lost in between. */
 const WAIT_STEP_MS = 60_000;

@@ -7,7 +7,7 @@ import type { TaskInput } from '../contracts/human-question.ts';
 import type { TaskId, WorkflowId } from '../contracts/ids.ts';
 import type { AskRow, WorkflowStore } from '../contracts/store.ts';
 import { invalidInput, parseInput } from '../contracts/validation.ts';
-import { type InputAnswer, type InputView, inputAnswerSchema } from '../contracts/workflow.ts';
+import { type InputAnswer, type InputView, inputAnswerSchema } from '../contracts/workflow-control.ts';
 
 type Inputs = Pick<WorkflowStore, 'asks' | 'answer'>;
 

@@ -6,18 +6,16 @@ import type { WorkflowId } from '../contracts/ids.ts';
 import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
 import type { WorkflowRow } from '../contracts/store.ts';
 import { parseInput } from '../contracts/validation.ts';
+import { isTerminalWorkflow, type WorkflowState, type WorkflowView } from '../contracts/workflow.ts';
 import {
   type AppendItems,
   appendItemsSchema,
   type InputAnswer,
   type InputView,
   inputAnswerSchema,
-  isTerminalWorkflow,
   type WorkflowSignal,
-  type WorkflowState,
-  type WorkflowView,
   workflowSignalSchema,
-} from '../contracts/workflow.ts';
+} from '../contracts/workflow-control.ts';
 import { definitionOf, type Strategies } from './definition.ts';
 import { answerInput, answerValue, type InputOfTask, inputClosed, inputOfTask, inputView } from './human-inputs.ts';
 import type { RunLoopParts } from './ports.ts';

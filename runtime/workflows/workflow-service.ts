@@ -7,18 +7,15 @@ import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
 import type { InboxEvent, NewWorkflow, Page } from '../contracts/store.ts';
 import type { SettleTask } from '../contracts/task.ts';
 import { parseInput } from '../contracts/validation.ts';
+import type { CreateWorkflow, WorkflowSpec, WorkflowSummary, WorkflowView } from '../contracts/workflow.ts';
 import {
   type AppendItems,
-  type CreateWorkflow,
   type ForkWorkflow,
   forkWorkflowSchema,
   type InputAnswer,
   type InputView,
   type WorkflowSignal,
-  type WorkflowSpec,
-  type WorkflowSummary,
-  type WorkflowView,
-} from '../contracts/workflow.ts';
+} from '../contracts/workflow-control.ts';
 import type { WorkflowPlan } from '../contracts/workflow-plan.ts';
 import {
   capabilitiesOf,

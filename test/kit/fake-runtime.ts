@@ -15,16 +15,18 @@ import {
   type TaskView,
 } from '../../runtime/contracts/task.ts';
 import {
-  appendItemsSchema,
   createWorkflowSchema,
-  forkWorkflowSchema,
-  type InputView,
-  inputAnswerSchema,
   PATTERNS,
   type WorkflowState,
   type WorkflowView,
-  workflowSignalSchema,
 } from '../../runtime/contracts/workflow.ts';
+import {
+  appendItemsSchema,
+  forkWorkflowSchema,
+  type InputView,
+  inputAnswerSchema,
+  workflowSignalSchema,
+} from '../../runtime/contracts/workflow-control.ts';
 import { createEventFeed } from '../../runtime/observe/event-stream.ts';
 import { createEventsApi } from '../../runtime/observe/stream-events.ts';
 import type { TestAmbient } from './ambient.ts';
