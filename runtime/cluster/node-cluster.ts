@@ -46,6 +46,9 @@ export interface NodeClusterOptions {
 
 /** Nodes that are lost are remembered, so that what they sent last makes no new links. */
 const LOST_REMEMBERED = 1_024;
+/** How long a node that stops waits for the acknowledgement of what it has sent. */
+const LAST_WORDS_MS = 500;
+const LOOK_MS = 10;
 const MEMBERS_EVERY_MS = { least: 250, most: 2_000 };
 
 type Decide = Parameters<LinkOwner['take']>[2];
@@ -78,6 +81,7 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
   #linkCount = 0;
   #misshapen = 0;
   #refusedCasts = 0;
+  #stopping = false;
   #open = true;
 
   constructor(options: NodeClusterOptions) {
@@ -139,8 +143,15 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
     await this.#members.start();
   }
 
+  /** What was said last has a moment to get through. */
   async stop(): Promise<void> {
-    if (!this.#open) return;
+    if (!this.#open || this.#stopping) return;
+    this.#stopping = true;
+    const { wire } = this.#options;
+    const until = this.clock.monotonicMs() + LAST_WORDS_MS;
+    while (wire?.healthy() && this.#onItsWay() > 0 && this.clock.monotonicMs() < until) {
+      await new Promise<void>((resolve) => this.clock.setTimeout(resolve, LOOK_MS));
+    }
     this.#open = false;
     this.#disposeWake?.();
     this.#members.stop();
@@ -149,7 +160,7 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
     for (const link of [...this.#links.values()]) link.close();
     this.#asks.stop('target_lost', 'this node is stopping');
     this.#wheel.stop();
-    await this.#options.wire?.close();
+    await wire?.close();
   }
 
   // ---- RemoteRoute ------------------------------------------------------------------------------------------------------------
@@ -232,15 +243,19 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
 
   stats(): ClusterStats {
     const { wire } = this.#options;
-    let waiting = this.#post.waiting;
-    for (const link of this.#links.values()) waiting += link.waiting;
     return {
       ...this.counters,
       peers: this.#members.others().length,
       garbage: (wire?.garbage() ?? 0) + this.#misshapen,
       refused: this.#post.refused + this.#refusedCasts,
-      waiting,
+      waiting: this.#post.waiting + this.#onItsWay(),
     };
+  }
+
+  #onItsWay(): number {
+    let count = 0;
+    for (const link of this.#links.values()) count += link.waiting;
+    return count;
   }
 
   // ---- links ------------------------------------------------------------------------------------------------------------------
