@@ -1,110 +1,13 @@
 // Agents in the database: specification and desired state by compare and swap, observed state as a roll-up, snapshots under the epoch.
 
-import type { AgentState, Isolation } from '../contracts/agent.ts';
-import { RuntimeError } from '../contracts/errors.ts';
+import type { AgentState } from '../contracts/agent.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
-import { type AgentId, fromUuid, toUuid } from '../contracts/ids.ts';
-import type { AgentFilter, AgentRow, AgentStore, Committed, Db, NewAgentRow } from '../contracts/store.ts';
+import { type AgentId, toUuid } from '../contracts/ids.ts';
+import type { AgentFilter, AgentRow, AgentStore, Db } from '../contracts/store.ts';
+import { agentCreation } from './agent-create.ts';
+import { AGENT_COLUMNS, agentOf, type DbAgent } from './agent-rows.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
-import { clampLimit, few, idOrNull, page, readCursor, sql, uuidOf } from './sql.ts';
-
-const COLUMNS = `id, tenant, type, def_hash, name, config, capabilities, isolation, desired, state, reason, owner_node, epoch, version,
-  labels, snapshot, created_at`;
-
-interface DbAgent {
-  readonly id: string;
-  readonly tenant: string;
-  readonly type: string;
-  readonly def_hash: string;
-  readonly name: string;
-  readonly config: Record<string, unknown>;
-  readonly capabilities: readonly string[] | null;
-  readonly isolation: Isolation;
-  readonly desired: AgentRow['desired'];
-  readonly state: AgentState;
-  readonly reason: string | null;
-  readonly owner_node: string | null;
-  readonly epoch: number;
-  readonly version: number;
-  readonly labels: Readonly<Record<string, string>> | null;
-  readonly snapshot: unknown;
-  readonly created_at: string;
-}
-
-function agentOf(row: DbAgent): AgentRow {
-  return {
-    id: fromUuid('agent', row.id),
-    tenant: row.tenant,
-    type: row.type,
-    defHash: row.def_hash,
-    name: row.name,
-    config: row.config,
-    capabilities: row.capabilities,
-    isolation: row.isolation,
-    ...(row.labels ? { labels: row.labels } : {}),
-    desired: row.desired,
-    state: row.state,
-    reason: row.reason,
-    owner: idOrNull('node', row.owner_node),
-    epoch: row.epoch,
-    version: row.version,
-    snapshot: row.snapshot,
-    createdAt: row.created_at,
-  };
-}
-
-/**
- * The observed state that a new row begins with: what nearly every agent is by the time of the first roll-up, which then has nothing to
- * write for it. Until then other nodes believe it; the owner knows better.
- */
-export const FORESEEN_STATE: AgentState = 'idle';
-
-// The owner must be alive: a row whose owner was swept already would belong to nobody who knows.
-const CREATE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
-me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
-r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, tenant text, type text, def_hash text,
-  name text, config jsonb, capabilities jsonb, isolation text, labels jsonb, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
-keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
-  SELECT DISTINCT ON (tenant, idem_key) tenant, 'agent', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
-  ON CONFLICT DO NOTHING RETURNING target),
-ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, labels, owner_node, changed_by, created_at, state)
-  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, labels, $2, $2, at, '${FORESEEN_STATE}' FROM r
-  WHERE idem_key IS NULL OR id IN (SELECT target FROM keyed)
-  ON CONFLICT DO NOTHING RETURNING id, created_at)
-SELECT id, created_at FROM ins`;
-
-/** `agent.created`, the first event of an agent, is its row, as it is with tasks. */
-export const CREATED_EVENT = `SELECT id AS stream, 1 AS seq, 'agent' AS kind, tenant, 'agent.created' AS type, created_at AS at,
-  jsonb_build_object('type', type, 'name', name) AS data FROM agent`;
-
-type CreatedRow = { readonly id: string; readonly created_at: string };
-
-interface CreateOp {
-  readonly uuid: string;
-  readonly agent: NewAgentRow;
-}
-
-function createKind(node: string): OpKind<CreateOp, CreatedRow, CreatedRow | null> {
-  return {
-    name: 'agent.create',
-    key: ({ uuid }) => uuid,
-    encode: ({ uuid, agent }) => ({
-      id: uuid,
-      tenant: agent.tenant,
-      type: agent.type,
-      def_hash: agent.defHash,
-      name: agent.name,
-      config: agent.config,
-      capabilities: agent.capabilities,
-      isolation: agent.isolation,
-      labels: agent.labels,
-      idem_key: agent.idempotency?.key,
-      idem_hash: agent.idempotency?.bodyHash,
-    }),
-    statement: (json) => sql('agent_create', CREATE, json, node),
-    decode: (_op, rows) => rows[0] ?? null,
-  };
-}
+import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
 
 interface SnapshotOp {
   readonly id: AgentId;
@@ -131,27 +34,17 @@ function snapshotKind(node: string): OpKind<SnapshotOp, { readonly id: string },
 }
 
 export function createAgentStore(db: Db, commit: GroupCommit, node: string): AgentStore {
-  const creates = createKind(node);
   const snapshots = snapshotKind(node);
 
   async function byId(uuid: string, tenant: string): Promise<AgentRow | null> {
     const { rows } = await db.query<DbAgent>(
-      sql('agent_get', `SELECT ${COLUMNS} FROM agent WHERE id = $1 AND tenant = $2`, uuid, tenant),
+      sql('agent_get', `SELECT ${AGENT_COLUMNS} FROM agent WHERE id = $1 AND tenant = $2`, uuid, tenant),
     );
     return rows[0] ? agentOf(rows[0]) : null;
   }
 
   return {
-    async create(agent) {
-      const op: CreateOp = { uuid: toUuid(agent.id), agent };
-      for (let round = 0; round < 3; round++) {
-        const row = await commit.run(creates, op);
-        if (row) return created(agent, row, fromUuid('node', node));
-        const earlier = await findEarlier(db, agent, node);
-        if (earlier) return earlier;
-      }
-      return { outcome: 'name_taken' };
-    },
+    create: agentCreation(db, commit, node),
 
     async update(id, tenant, change, expectVersion) {
       const uuid = uuidOf('agent', id);
@@ -172,7 +65,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
                labels = coalesce($12::jsonb, labels), version = version + 1, event_seq = event_seq + 1, changed_by = $9,
                ended_at = CASE WHEN coalesce($6, desired) = 'terminated' THEN coalesce(ended_at, clock_timestamp()) END
              WHERE id = $1 AND tenant = $2 AND ($3::bigint IS NULL OR version = $3)
-             RETURNING ${COLUMNS}, event_seq, clock_timestamp() AS at),
+             RETURNING ${AGENT_COLUMNS}, event_seq, clock_timestamp() AS at),
            ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
              SELECT id, event_seq, 'agent', tenant, $10, at, $11::jsonb || jsonb_build_object('version', version) FROM up)
            SELECT * FROM up`,
@@ -231,7 +124,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
       const { rows } = await db.query<DbAgent>(
         sql(
           'agent_get_name',
-          `SELECT ${COLUMNS} FROM agent WHERE name = $1 AND tenant = $2 AND desired <> 'terminated'`,
+          `SELECT ${AGENT_COLUMNS} FROM agent WHERE name = $1 AND tenant = $2 AND desired <> 'terminated'`,
           idOrName,
           tenant,
         ),
@@ -249,7 +142,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
       const { rows } = await db.query<DbAgent>(
         sql(
           'agent_changed',
-          `SELECT ${COLUMNS} FROM agent WHERE owner_node = $1 AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node`,
+          `SELECT ${AGENT_COLUMNS} FROM agent WHERE owner_node = $1 AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node`,
           node,
         ),
       );
@@ -265,7 +158,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
            pick AS MATERIALIZED (SELECT a.id FROM agent a CROSS JOIN me WHERE a.owner_node IS NULL AND a.desired <> 'terminated'
              AND a.def_hash = ANY ($2::text[]) ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED)
            UPDATE agent a SET owner_node = $1, changed_by = $1, epoch = epoch + 1 FROM pick WHERE a.id = pick.id
-           RETURNING ${COLUMNS.replace('id,', 'a.id,')}`,
+           RETURNING ${AGENT_COLUMNS.replace('id,', 'a.id,')}`,
           node,
           [...defHashes],
           limit,
@@ -304,89 +197,6 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
   };
 }
 
-function created(
-  agent: NewAgentRow,
-  row: CreatedRow,
-  owner: NonNullable<AgentRow['owner']>,
-): { readonly outcome: 'created'; readonly agent: AgentRow } & Committed {
-  // Named one by one: leaving one field out of a spread makes slow objects, and there may be thousands.
-  const { id, tenant, type, defHash, name, config, capabilities, isolation, labels } = agent;
-  return {
-    outcome: 'created',
-    agent: {
-      id,
-      tenant,
-      type,
-      defHash,
-      name,
-      config,
-      capabilities,
-      isolation,
-      ...(labels ? { labels } : {}),
-      desired: 'running',
-      state: 'created',
-      reason: null,
-      owner,
-      epoch: 1,
-      version: 1,
-      snapshot: null,
-      createdAt: row.created_at,
-    },
-    events: [
-      {
-        stream: id,
-        seq: 1,
-        type: 'agent.created',
-        tenant,
-        at: row.created_at,
-        data: { type, name },
-      },
-    ],
-  };
-}
-
-/** Why a create did nothing. @throws RuntimeError `lease_lost` when this node may own nothing. */
-async function findEarlier(db: Db, agent: NewAgentRow, node: string) {
-  const { rows } = await db.query<DbAgent & { alive: boolean; body_hash: string | null; rule: number | null }>(
-    sql(
-      'agent_find_earlier',
-      `SELECT EXISTS (SELECT 1 FROM node WHERE id = $5 AND lease_until > clock_timestamp() AND swept_at IS NULL) AS alive,
-         k.body_hash, e.* FROM (SELECT 1) one
-       LEFT JOIN idempotency k ON k.tenant = $1 AND k.kind = 'agent' AND k.key = $2
-       LEFT JOIN LATERAL (
-         SELECT 1 AS rule, ${COLUMNS} FROM agent WHERE id = k.target AND tenant = $1
-         UNION ALL SELECT 2, ${COLUMNS} FROM agent WHERE id = $3 AND tenant = $1
-         UNION ALL SELECT 3, ${COLUMNS} FROM agent WHERE tenant = $1 AND name = $4 AND desired <> 'terminated'
-         ORDER BY rule LIMIT 1) e ON true`,
-      agent.tenant,
-      agent.idempotency?.key ?? null,
-      toUuid(agent.id),
-      agent.name,
-      node,
-    ),
-  );
-  const [row] = rows;
-  if (row && row.body_hash !== null && row.body_hash !== agent.idempotency?.bodyHash)
-    return { outcome: 'mismatch' } as const;
-  if (row?.rule === 1 || row?.rule === 2) return { outcome: 'duplicate', agent: agentOf(row) } as const;
-  if (row && row.body_hash !== null) {
-    // The key was noted but the name stood in the way: the key stands for nothing.
-    await db.query(
-      sql(
-        'agent_idem_drop',
-        `DELETE FROM idempotency WHERE tenant = $1 AND kind = 'agent' AND key = $2 AND target = $3`,
-        agent.tenant,
-        agent.idempotency?.key ?? null,
-        toUuid(agent.id),
-      ),
-    );
-  }
-  if (row?.rule === 3) return { outcome: 'name_taken' } as const;
-  if (row && !row.alive)
-    throw new RuntimeError('lease_lost', 'the lease of this node has run out, it may own nothing new');
-  return null;
-}
-
 function listAgents(db: Db, filter: AgentFilter, limit: number) {
   const params: unknown[] = [filter.tenant, limit + 1];
   const used: string[] = [];
@@ -414,7 +224,7 @@ function listAgents(db: Db, filter: AgentFilter, limit: number) {
   return db.query<DbAgent>(
     sql(
       [withGone ? 'agent_list_all' : 'agent_list', ...used].join('_'),
-      `SELECT ${COLUMNS} FROM agent WHERE tenant = $1${conditions}${gone}
+      `SELECT ${AGENT_COLUMNS} FROM agent WHERE tenant = $1${conditions}${gone}
        ORDER BY id DESC LIMIT $2`,
       ...params,
     ),

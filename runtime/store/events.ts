@@ -4,7 +4,7 @@ import { RuntimeError } from '../contracts/errors.ts';
 import type { EventType, NewEvent, RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, type IdKind, toUuid } from '../contracts/ids.ts';
 import type { Db, EventStore } from '../contracts/store.ts';
-import { CREATED_EVENT } from './agents.ts';
+import { CREATED_EVENT } from './agent-create.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, kindOf, sql, withTypeIds } from './sql.ts';
 import { ACCEPTED_EVENT } from './task-rows.ts';
