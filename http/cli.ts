@@ -3,9 +3,11 @@
 
 import { Command, CommanderError } from 'commander';
 import { addAgentsCommand } from './commands/agents.ts';
+import { addChannelCommand } from './commands/channel.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { exitCodeOf, failureText } from './commands/failure.ts';
+import { addMessageCommand } from './commands/message.ts';
 import { addMigrateCommand } from './commands/migrate.ts';
 import { addNodesCommand } from './commands/nodes.ts';
 import { addStartCommand } from './commands/start.ts';
@@ -32,6 +34,8 @@ for (const add of [
   addAgentsCommand,
   addTaskCommand,
   addWorkflowCommand,
+  addMessageCommand,
+  addChannelCommand,
   addMigrateCommand,
   addConfigCommand,
 ])

@@ -7,7 +7,19 @@ import { connect, type RemoteOptions, withRemoteOptions } from './remote.ts';
 const BASE = '/api/agents';
 const pathOf = (id: string): string => `${BASE}/${encodeURIComponent(id)}`;
 const show = (agent: Row): string =>
-  fields(agent, ['id', 'name', 'type', 'state', 'isolation', 'node', 'thread', 'version', 'reason', 'config']);
+  fields(agent, [
+    'id',
+    'name',
+    'type',
+    'state',
+    'isolation',
+    'node',
+    'thread',
+    'version',
+    'reason',
+    'labels',
+    'config',
+  ]);
 
 export function addAgentsCommand(program: Command): void {
   const agents = program.command('agents').description('agents of a running server');
@@ -19,14 +31,16 @@ export function addAgentsCommand(program: Command): void {
     .option('--config <json>', 'JSON, @file, or - for standard input')
     .option('--capabilities <names>', 'only these of the type, comma separated')
     .option('--isolation <kind>', 'shared or dedicated')
+    .option('--labels <json>', 'names with values that multicast selects by, like {"team":"red"}')
     .action(async (type: string, flags: RemoteOptions & Record<string, string | undefined>) => {
       const remote = await connect(flags);
-      const { name, isolation, config, capabilities } = flags;
+      const { name, isolation, config, capabilities, labels } = flags;
       const body = {
         type,
         name,
         isolation,
         ...(config === undefined ? {} : { config: jsonArgument('--config', config) }),
+        ...(labels === undefined ? {} : { labels: jsonArgument('--labels', labels) }),
         ...(capabilities === undefined ? {} : { capabilities: capabilities.split(',').map((part) => part.trim()) }),
       };
       print(await remote.send('POST', `${BASE}/create`, body), flags.json, show);

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiNode, apiNode } from '../kit/api-node.ts';
+import { eventually } from '../kit/eventually.ts';
 import { STORES } from '../kit/rest-node.ts';
-import { eventually } from '../kit/troupe.ts';
 
 const agentRoots = [fileURLToPath(new URL('../kit/actors/listener.ts', import.meta.url))];
 
