@@ -245,7 +245,7 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
     const { wire } = this.#options;
     return {
       ...this.counters,
-      peers: this.#members.others().length,
+      peers: this.peers().length,
       garbage: (wire?.garbage() ?? 0) + this.#misshapen,
       refused: this.#post.refused + this.#refusedCasts,
       waiting: this.#post.waiting + this.#onItsWay(),
