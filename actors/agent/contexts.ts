@@ -505,7 +505,14 @@ export class AttemptContext extends CoreContext implements TaskContext {
     if (tokens) sum.tokens = tokens + (sum.tokens ?? 0);
     if (cost) sum.cost = cost + (sum.cost ?? 0);
     if (messages) sum.messages = messages + (sum.messages ?? 0);
-    if (tokens || cost || messages) this.#reported = sum;
+    if (!tokens && !cost && !messages) return;
+    this.#reported = sum;
+    // should this attempt be lost, what is known by then counts
+    const { taskId, fence } = this.#task;
+    const usage = { ...this.used };
+    this.core.cell.request({ type: 'task.usage', taskId, fence, usage }).catch((error) => {
+      this.core.log.debug('what was used was not taken', { taskId, error: toWireError(error).message });
+    });
   }
 
   override tell(to: AgentId, type: string, body?: unknown): void;

@@ -7,6 +7,7 @@ import type { WireError } from './errors.ts';
 import type { NewEvent, RuntimeEvent } from './event.ts';
 import type { AgentId, NewId, TaskId } from './ids.ts';
 import type { CancelEffect, ClaimedTask, TaskAssignment, TaskOutcome } from './task.ts';
+import type { TaskUsage } from './usage.ts';
 import type {
   CellRequest,
   CellSignal,
@@ -102,6 +103,8 @@ export interface ThreadPool {
   cellStats(): Promise<readonly CellStats[]>;
   threadStats(): readonly ThreadStats[];
   /** Ends a thread at once, as a crash. For chaos and for the demo. */
+  /** What a running attempt used so far, in all: its outcome has it when the attempt cannot say so any more. */
+  noteUsage(taskId: TaskId, fence: number, usage: TaskUsage): void;
   killThread(thread: number, how: 'terminate' | 'exit' | 'throw' | 'spin' | 'oom'): void;
   onNotice(listener: (notice: PoolNotice) => void): Dispose;
   /** Stops hosts first, then Piscina. Nothing is left running. */

@@ -202,7 +202,7 @@ export interface HandoffTarget {
 
 /**
  * How one attempt ended, as the thread (or the pool, when the thread died) reports it. `usage`: what the attempt reported to have used,
- * absent when that is nothing; an attempt that is lost or does not heed its abort takes its figures along.
+ * absent when that is nothing; of an attempt that is lost or does not heed its abort, what had reached the main thread before.
  */
 export type TaskOutcome =
   | {
@@ -216,7 +216,13 @@ export type TaskOutcome =
   | { readonly type: 'timed_out'; readonly runMs: number; readonly usage?: TaskUsage }
   | { readonly type: 'cancelled'; readonly runMs: number; readonly usage?: TaskUsage }
   /** The agent or its thread died. `culprit`: surely because of this task (poison counts). */
-  | { readonly type: 'lost'; readonly error: WireError; readonly culprit: boolean; readonly runMs: number }
+  | {
+      readonly type: 'lost';
+      readonly error: WireError;
+      readonly culprit: boolean;
+      readonly runMs: number;
+      readonly usage?: TaskUsage;
+    }
   | HandoffOutcome
   /** Its handler asks a person: it is run again from its start once there is an answer. The attempt is not charged. */
   | {

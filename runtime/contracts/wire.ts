@@ -4,10 +4,11 @@
 import type { AgentMetrics, AgentState } from './agent.ts';
 import type { DeadLetter, Protocol, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
-import type { AgentId } from './ids.ts';
+import type { AgentId, TaskId } from './ids.ts';
 import type { Selector } from './messages.ts';
 import type { Terminated } from './supervision.ts';
 import type { SubmitTask } from './task.ts';
+import type { TaskUsage } from './usage.ts';
 import type { Condition } from './workflow.ts';
 
 /** Where a definition is loaded from: functions cannot cross threads, modules can. */
@@ -62,6 +63,8 @@ export type CellRequest =
   | { readonly type: 'task.submit'; readonly task: SubmitTask }
   | { readonly type: 'task.result'; readonly taskId: string; readonly timeoutMs: number }
   | { readonly type: 'task.progress'; readonly taskId: string; readonly fence: number; readonly progress: unknown }
+  /** What the attempt used so far, in all: should it be lost, this is what is known. */
+  | { readonly type: 'task.usage'; readonly taskId: TaskId; readonly fence: number; readonly usage: TaskUsage }
   | { readonly type: 'agent.save'; readonly snapshot: unknown }
   | {
       readonly type: 'agent.spawn';

@@ -3,6 +3,7 @@
 import type { WireError } from '../contracts/errors.ts';
 import type { TaskId } from '../contracts/ids.ts';
 import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
+import type { TaskUsage } from '../contracts/usage.ts';
 import type { Entry, Thread } from './directory.ts';
 
 export interface RunningTask {
@@ -16,6 +17,8 @@ export interface RunningTask {
   /** Resolves when it has its outcome. */
   readonly ended: Promise<void>;
   cancelling: Promise<CancelEffect> | null;
+  /** What it said it used so far. */
+  used?: TaskUsage;
   readonly settle: (outcome: TaskOutcome) => void;
 }
 
@@ -45,7 +48,7 @@ export class TaskTable {
       const ended = new Promise<void>((done) => {
         end = done;
       });
-      this.#running.set(key, {
+      const running: RunningTask = {
         key,
         task,
         entry,
@@ -56,10 +59,11 @@ export class TaskTable {
         cancelling: null,
         settle: (outcome) => {
           if (!this.#running.delete(key)) return;
-          resolve(outcome);
+          resolve(withUsage(outcome, running.used));
           end();
         },
-      });
+      };
+      this.#running.set(key, running);
       send(key);
     });
   }
@@ -75,6 +79,12 @@ export class TaskTable {
       if (running.task.taskId === taskId && running.task.fence === fence) return running;
     }
     return undefined;
+  }
+
+  /** What an attempt used so far, in all. */
+  note(taskId: TaskId, fence: number, usage: TaskUsage): void {
+    const running = this.find(taskId, fence);
+    if (running) running.used = usage;
   }
 
   has(running: RunningTask): boolean {
@@ -100,4 +110,10 @@ export class TaskTable {
       });
     }
   }
+}
+
+/** An attempt that ended by itself knows best; of one that could not, what it said before. */
+function withUsage(outcome: TaskOutcome, used: TaskUsage | undefined): TaskOutcome {
+  const mute = outcome.type === 'lost' || outcome.type === 'timed_out' || outcome.type === 'cancelled';
+  return mute && used && !outcome.usage ? { ...outcome, usage: used } : outcome;
 }

@@ -8,6 +8,7 @@ import type { AgentId, TaskId } from '../contracts/ids.ts';
 import type { LocalMail, RemoteRoute } from '../contracts/messaging.ts';
 import type { Ambient, Dispose, TellOptions, ThreadPool, ThreadPoolOptions } from '../contracts/ports.ts';
 import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
+import type { TaskUsage } from '../contracts/usage.ts';
 import type {
   CellRequest,
   CellSignal,
@@ -117,6 +118,10 @@ class Pool implements NodePool, PeerOwner {
     for (const handle of surplus) handle.state = 'retiring';
     await Promise.all(surplus.map((handle) => this.#cells.retire(handle)));
     if (threads > shared.length) await this.#threads.untilUp(threads, START_TIMEOUT_MS);
+  }
+
+  noteUsage(taskId: TaskId, fence: number, usage: TaskUsage): void {
+    this.tasks.note(taskId, fence, usage);
   }
 
   killThread(thread: number, how: 'terminate' | 'exit' | 'throw' | 'spin' | 'oom'): void {

@@ -57,7 +57,7 @@ export class CellRequests {
   }
 
   async #answer(cell: AgentId, request: CellRequest): Promise<unknown> {
-    const { agents, home, tasks, router, subscriptions, timers, feed, durable } = this.#parts();
+    const { agents, home, tasks, router, subscriptions, timers, feed, durable, pool } = this.#parts();
     const resident = home.get(cell);
     if (!resident)
       throw new RuntimeError('actor_not_found', 'the asking agent is not known to this node', {
@@ -77,6 +77,8 @@ export class CellRequests {
           data: { progress: request.progress, agentId: cell },
         });
         return undefined;
+      case 'task.usage':
+        return pool.noteUsage(request.taskId, request.fence, request.usage);
       case 'agent.save':
         return home.save(cell, request.snapshot);
       case 'agent.spawn': {
@@ -235,6 +237,7 @@ function ofOneAttempt({ type }: CellRequest): boolean {
     case 'task.submit':
     case 'task.result':
     case 'task.progress':
+    case 'task.usage':
     case 'agent.spawn':
     case 'agent.stop':
     case 'agent.find':

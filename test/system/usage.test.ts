@@ -3,6 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Troupe } from '../../runtime/index.ts';
+import { eventually } from '../kit/eventually.ts';
 import { type FakeOllama, fakeOllama } from '../kit/fake-ollama.ts';
 import { testTroupe } from '../kit/troupe.ts';
 
@@ -91,6 +92,30 @@ describe('a run with a budget', () => {
       budget: { tokens: 1_000 },
     });
     expect(view).toMatchObject({ status: 'failed', stopReason: 'step_failed', budget: { used: { tokens: 15 } } });
+  });
+});
+
+describe('an attempt that could not say so at its end', () => {
+  const deaf = { id: 'a', capability: 'spender.do', input: { tokens: 7, deaf: true }, retry };
+  const counted = { status: 'completed', budget: { used: { tokens: 14, calls: 1 } } };
+
+  test('counts when its thread dies', async () => {
+    const { id } = await troupe.workflows.create({ tasks: [deaf], budget: { tokens: 1_000 } }, undefined, {
+      start: true,
+    });
+    await eventually(async () => (await troupe.tasks.list({ workflowId: id })).items[0]?.status === 'running');
+    const { items } = await troupe.agents.list({ type: 'spender' });
+    const agentId = items[0]?.id ?? '';
+    // An answer comes after what was sent before it.
+    await troupe.agents.ask(agentId, 'heard', null, { timeoutMs: 5_000 });
+    troupe.system.killThread((await troupe.agents.get(agentId)).thread ?? 0);
+    expect(await troupe.workflows.wait(id, { timeoutMs: 60_000 })).toMatchObject(counted);
+  });
+
+  test('counts when it goes on after its time is over', async () => {
+    const retryLate = { ...retry, onTimeout: true };
+    const view = await ran({ tasks: [{ ...deaf, timeoutMs: 300, retry: retryLate }], budget: { tokens: 1_000 } });
+    expect(view).toMatchObject(counted);
   });
 });
 

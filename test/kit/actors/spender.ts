@@ -14,15 +14,18 @@ export const spender = defineAgent({
     failTimes: z.number().default(0),
     forGood: z.boolean().default(false),
     hang: z.boolean().default(false),
+    /** The first attempt waits and heeds no abort. */
+    deaf: z.boolean().default(false),
   }),
   output: z.object({ attempt: z.number() }),
-  async handle({ tokens, cost, tells, failTimes, forGood, hang }, ctx) {
+  async handle({ tokens, cost, tells, failTimes, forGood, hang, deaf }, ctx) {
     ctx.usage({ tokens, cost });
     for (let told = 0; told < tells; told++) ctx.tell(ctx.id as AgentId, 'heard');
     if (tells > 0) {
       await ctx.ask(ctx.id as AgentId, 'heard');
       await ctx.publish('news', 'heard');
     }
+    if (deaf && ctx.attempt === 1) await new Promise<never>(() => {});
     if (hang) await ctx.sleep(60_000);
     if (ctx.attempt <= failTimes) throw new TaskError('spent', 'spent for nothing', { retryable: !forGood });
     return { attempt: ctx.attempt };
