@@ -144,6 +144,12 @@ export type AdvanceAnswer =
     } & Committed)
   | { readonly outcome: 'conflict' };
 
+/** The end of a step, and the mail by which the decision took it. */
+export interface SettledStep {
+  readonly settle: SettleTask;
+  readonly mail: InboxEvent;
+}
+
 export interface WorkflowStore {
   /**
    * The clock of the database in milliseconds since 1970, as this node knows it: read with every renewal of the lease, behind by what the
@@ -172,15 +178,14 @@ export interface WorkflowStore {
   /** Group commit over all coordinators of the node. `cancelledRunning`: claims whose code has to be stopped. */
   advance(advance: Advance): Promise<AdvanceAnswer>;
   /**
-   * The end of a step and the decision on it, in one commit. `mail` is the end as the decision took it: where the decision meets a conflict,
-   * the end stands and its mail waits in the inbox, as after `TaskStore.settle`. Where the end is fenced, nothing is decided (`conflict`).
-   * @throws RuntimeError as `settle` does; after `store_unavailable` settle it again, alone.
+   * Ends of steps and the decision on them, in one commit. Where one end is fenced, nothing is decided (`conflict`). Where the decision meets
+   * a conflict, the ends that the fence admits stand, and their mail waits in the inbox, as after `TaskStore.settle`.
+   * @throws RuntimeError as `settle` does; then each is to be settled again, alone.
    */
   settleDecided(
-    settle: SettleTask,
-    mail: InboxEvent,
+    ends: readonly SettledStep[],
     advance: Advance,
-  ): Promise<{ readonly settled: SettleAnswer; readonly advanced: AdvanceAnswer }>;
+  ): Promise<{ readonly settled: readonly SettleAnswer[]; readonly advanced: AdvanceAnswer }>;
   /** An event from outside the run (cancel, input, timer): idempotent by `eventId`. False when the run is over or unknown. */
   post(id: WorkflowId, tenant: string, eventId: string, event: CoordinationEvent): Promise<boolean>;
   /** Unread events of these runs, in order of arrival, at most `limit` per run. */

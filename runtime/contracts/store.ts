@@ -4,8 +4,8 @@
 
 import type { NodeId } from './ids.ts';
 import type { AgentStore, AgentTimerStore } from './store-agents.ts';
-import type { ClusterStore } from './store-cluster.ts';
 import type { ChannelStore } from './store-channels.ts';
+import type { ClusterStore } from './store-cluster.ts';
 import type { DeadLetterStore, EventStore } from './store-letters.ts';
 import type { MessageStore } from './store-messages.ts';
 import type { LeaseStore } from './store-nodes.ts';
@@ -15,8 +15,8 @@ import type { WorkflowStore } from './store-workflows.ts';
 
 export type { InboxEvent } from './coordination.ts';
 export type { AgentFilter, AgentRow, AgentStore, AgentTimer, AgentTimerStore, NewAgentRow } from './store-agents.ts';
-export type { AgentPlace, ClusterStore, NodeMemberRow } from './store-cluster.ts';
 export type { ChannelRow, ChannelStore, NewMember } from './store-channels.ts';
+export type { AgentPlace, ClusterStore, NodeMemberRow } from './store-cluster.ts';
 export type { Db, Rows, Statement } from './store-db.ts';
 export type { DeadLetterRow, DeadLetterStore, EventStore } from './store-letters.ts';
 export type {
@@ -53,6 +53,7 @@ export type {
   NewWorkflow,
   PatternFigures,
   Recorded,
+  SettledStep,
   WorkflowRow,
   WorkflowStore,
 } from './store-workflows.ts';

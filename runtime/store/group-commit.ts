@@ -34,13 +34,13 @@ interface Pending {
 export interface GroupCommit {
   /** Resolves after the commit that carried the operation. */
   run<Op, Row extends object, Out>(kind: OpKind<Op, Row, Out>, op: Op): Promise<Out>;
-  /** Two operations that one transaction carries, or none: what the database refuses of one is refused of both. */
-  runBoth<Op, Row extends object, Out, Op2, Row2 extends object, Out2>(
+  /** Operations that one transaction carries, or none: what the database refuses of one is refused of all. */
+  runWith<Op, Row extends object, Out, Op2, Row2 extends object, Out2>(
     kind: OpKind<Op, Row, Out>,
-    op: Op,
+    ops: readonly Op[],
     kind2: OpKind<Op2, Row2, Out2>,
     op2: Op2,
-  ): Promise<readonly [Out, Out2]>;
+  ): Promise<readonly [readonly Out[], Out2]>;
   /** Resolves when nothing is in flight. New operations are refused from then on. */
   close(): Promise<void>;
 }
@@ -127,22 +127,24 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       new Promise((resolve, reject) => {
         submit([pending(kind, op, resolve, reject)]);
       }),
-    runBoth: <Op, Row extends object, Out, Op2, Row2 extends object, Out2>(
+    runWith: <Op, Row extends object, Out, Op2, Row2 extends object, Out2>(
       kind: OpKind<Op, Row, Out>,
-      op: Op,
+      ops: readonly Op[],
       kind2: OpKind<Op2, Row2, Out2>,
       op2: Op2,
     ) => {
       const unit: Pending[] = [];
-      const first = new Promise<Out>((resolve, reject) => void unit.push(pending(kind, op, resolve, reject)));
-      const second = new Promise<Out2>((resolve, reject) => void unit.push(pending(kind2, op2, resolve, reject)));
-      const both = Promise.all([first, second] as const);
+      const outs = ops.map(
+        (op) => new Promise<Out>((resolve, reject) => void unit.push(pending(kind, op, resolve, reject))),
+      );
+      const last = new Promise<Out2>((resolve, reject) => void unit.push(pending(kind2, op2, resolve, reject)));
+      const all = Promise.all([Promise.all(outs), last] as const);
       try {
         submit(unit);
       } catch (error) {
         for (const { reject } of unit) reject(error);
       }
-      return both;
+      return all;
     },
     async close() {
       closed = true;

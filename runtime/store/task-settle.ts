@@ -170,11 +170,11 @@ export interface Companion<Op, Row extends object, Out> {
 
 export interface Settling {
   settle(op: SettleTask): Promise<SettleAnswer>;
-  /** The first try of a settlement whose decision goes with it; after a failure it is settled alone. */
+  /** The first try of settlements on which one decision is made that goes with them; after a failure each is settled alone. */
   settleWith<Op, Row extends object, Out>(
-    op: SettleTask,
+    ops: readonly SettleTask[],
     companion: Companion<Op, Row, Out>,
-  ): Promise<readonly [SettleAnswer, Out]>;
+  ): Promise<readonly [readonly SettleAnswer[], Out]>;
 }
 
 /**
@@ -186,12 +186,12 @@ export function createSettling(db: Db, commit: GroupCommit, node: string): Settl
   const unknown = new Set<string>();
   const keyOf = ({ taskId, fence }: SettleTask): string => `${taskId}/${fence}`;
 
-  async function remembered<T>(op: SettleTask, settling: Promise<T>): Promise<T> {
+  async function remembered<T>(ops: readonly SettleTask[], settling: Promise<T>): Promise<T> {
     try {
       return await settling;
     } catch (error) {
       const away = (error as { code?: unknown }).code === 'store_unavailable';
-      if (away && unknown.size < MAX_UNKNOWN) unknown.add(keyOf(op));
+      if (away) for (const op of ops) if (unknown.size < MAX_UNKNOWN) unknown.add(keyOf(op));
       throw error;
     }
   }
@@ -209,9 +209,11 @@ export function createSettling(db: Db, commit: GroupCommit, node: string): Settl
   }
 
   return {
-    settle: (op) => remembered(op, settle(op)),
-    settleWith: (op, companion) =>
-      remembered(op, commit.runBoth(kind, { ...op, decided: true }, companion.kind, companion.op)),
+    settle: (op) => remembered([op], settle(op)),
+    settleWith(ops, companion) {
+      const decided = ops.map((op) => ({ ...op, decided: true as const }));
+      return remembered(ops, commit.runWith(kind, decided, companion.kind, companion.op));
+    },
   };
 }
 

@@ -3,8 +3,8 @@
 
 import { wireError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
-import { fromUuid, type TaskId, toUuid } from '../contracts/ids.ts';
-import type { Advance, AdvanceAnswer, InboxEvent } from '../contracts/store.ts';
+import { fromUuid, toUuid } from '../contracts/ids.ts';
+import type { Advance, AdvanceAnswer, SettledStep } from '../contracts/store.ts';
 import type { OpKind } from './group-commit.ts';
 import { few, sql } from './sql.ts';
 import { END_TASKS, type EndedRow, endedEvent, runningOf } from './task-end.ts';
@@ -45,15 +45,16 @@ gone AS MATERIALIZED (SELECT ok.i, t.id, ok.at, t.was, t.was_node, t.was_fence F
 target AS MATERIALIZED (SELECT i, id, at, was, was_node, was_fence, 'cancelled' AS state, '${CANCELLED}'::jsonb AS error FROM gone),
 ${END_TASKS.replace(/,\s*ended_mail AS[\s\S]*$/, '')}`;
 
-/** The end that a decision of `a` was made on: written by the settlement of the same transaction, or refused there. */
-const SETTLED = 'SELECT 1 FROM task t WHERE t.id = a.settled AND t.fence = a.settled_fence AND t.ended_at IS NOT NULL';
+/** The ends that a decision of `a` was made on: each was written by a settlement of the same transaction, or refused there. */
+const ENDS = 'jsonb_to_recordset(a.settles) AS e(id uuid, fence bigint, mail_id text, mail jsonb, at int)';
+const SETTLED = 'SELECT 1 FROM task t WHERE t.id = e.id AND t.fence = e.fence AND t.ended_at IS NOT NULL';
 
 /** Two forms: most decisions only go on, and pay nothing for the parts that ending, cancelling, children and questions need. */
 const advance = (whole: boolean): string => `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
 a AS MATERIALIZED (SELECT a.*, now.at FROM jsonb_to_recordset($1::jsonb) AS a(i int, wid uuid, version bigint, consumed jsonb, journal jsonb,
   snapshot jsonb, schedule jsonb, cancel jsonb, timers jsonb, decisions jsonb, events jsonb, done int, total int, ending jsonb,
-  children jsonb, asks jsonb, status text, settled uuid, settled_fence bigint, mail jsonb, mail_id text)
+  children jsonb, asks jsonb, status text, settles jsonb)
   CROSS JOIN now WHERE ${few('a.i')} ORDER BY a.wid),
 ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.total,
     journal_seq = w.journal_seq + jsonb_array_length(a.journal), decision_seq = w.decision_seq + jsonb_array_length(a.decisions),
@@ -64,12 +65,12 @@ ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.t
     ended_at = CASE WHEN a.ending IS NOT NULL THEN a.at END,
     owner_node = CASE WHEN a.ending IS NULL THEN w.owner_node END
   FROM a, me WHERE w.id = a.wid AND w.version = a.version AND w.owner_node IS NOT DISTINCT FROM me.id AND w.status IN ('running', 'paused')
-    AND (a.settled IS NULL OR EXISTS (${SETTLED}))
+    AND NOT EXISTS (SELECT 1 FROM ${ENDS} WHERE NOT EXISTS (${SETTLED}))
   RETURNING a.*, w.tenant, w.version AS new_version, w.journal_seq, w.decision_seq, w.event_seq, w.root_id, w.depth, w.parent_id,
     w.parent_step, w.parent_round),
 missed AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
-  SELECT a.wid, a.mail_id, coalesce(a.mail, a.journal->0) FROM a WHERE a.settled IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ok WHERE ok.i = a.i)
-    AND EXISTS (${SETTLED}) ON CONFLICT DO NOTHING),
+  SELECT a.wid, e.mail_id, coalesce(e.mail, a.journal->e.at) FROM a CROSS JOIN LATERAL ${ENDS}
+  WHERE NOT EXISTS (SELECT 1 FROM ok WHERE ok.i = a.i) AND EXISTS (${SETTLED}) ON CONFLICT DO NOTHING),
 read AS (UPDATE workflow_inbox x SET consumed = true, event = NULL
   FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id) WHERE ${few('ok.i')}) c
   WHERE x.workflow_id = c.wid AND x.event_id = c.id),
@@ -112,10 +113,8 @@ interface AdvanceRow {
   readonly row: unknown;
 }
 
-/** `settles`: the end of a step that the same transaction settles before, and on which alone it was decided. */
-export type AdvanceOp = Advance & {
-  readonly settles?: { readonly taskId: TaskId; readonly fence: number; readonly mail: InboxEvent };
-};
+/** `settles`: ends of steps that the same transaction settles before, and on which it was decided. */
+export type AdvanceOp = Advance & { readonly settles?: readonly SettledStep[] };
 
 /** Timestamps inside jsonb come as PostgreSQL writes them there. */
 const iso = (text: string): string => new Date(text).toISOString();
@@ -146,7 +145,7 @@ export function advanceKind(node: string, whole: boolean): OpKind<AdvanceOp, Adv
       children: op.children?.map((child) => ({ ...child, id: toUuid(child.id), spec: child.spec })),
       asks: op.asks,
       status: op.status,
-      ...(op.settles ? settledOf(op, op.settles) : {}),
+      ...(op.settles ? { settles: op.settles.map((end) => endOf(op, end)) } : {}),
     }),
     statement: (json) => sql(name, text, json, node),
     decode(op, rows, tasks) {
@@ -185,13 +184,11 @@ export function advanceKind(node: string, whole: boolean): OpKind<AdvanceOp, Adv
   };
 }
 
-/** The mail is told only where it is not the first event of the journal: it may be large. */
-const settledOf = ({ journal }: Advance, { taskId, fence, mail }: NonNullable<AdvanceOp['settles']>) => ({
-  settled: toUuid(taskId),
-  settled_fence: fence,
-  mail_id: mail.eventId,
-  ...(journal[0] === mail.event ? {} : { mail: mail.event }),
-});
+/** Mail that is in the journal is told by its place there: it may be large. */
+function endOf({ journal }: Advance, { settle, mail: { eventId, event } }: SettledStep): object {
+  const at = journal.indexOf(event);
+  return { id: toUuid(settle.taskId), fence: settle.fence, mail_id: eventId, ...(at < 0 ? { mail: event } : { at }) };
+}
 
 const indexes = new WeakMap<readonly AdvanceRow[], ReadonlyMap<string, InsertedRow>>();
 

@@ -110,7 +110,7 @@ export function createWorkflowStarts<Row extends object>(
 
     async createDecided(workflow, first) {
       const op: CreateOp = { ...workflow, start: true, decided: true };
-      const [made, advanced] = await commit.runBoth(creates, op, kindOf(first), first);
+      const [[made], advanced] = await commit.runWith(creates, [op], kindOf(first), first);
       return { created: await answer(op, made), advanced };
     },
 

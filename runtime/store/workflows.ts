@@ -67,9 +67,10 @@ export function createWorkflowStore(
     ...createWorkflowFigures(db),
     advance: (advance) => commit.run(kindOf(advance), advance),
 
-    async settleDecided(settle, mail, advance) {
-      const op: AdvanceOp = { ...advance, settles: { taskId: settle.taskId, fence: settle.fence, mail } };
-      const [settled, advanced] = await settling.settleWith(settle, { kind: kindOf(advance), op });
+    async settleDecided(ends, advance) {
+      const op: AdvanceOp = { ...advance, settles: ends };
+      const settles = ends.map(({ settle }) => settle);
+      const [settled, advanced] = await settling.settleWith(settles, { kind: kindOf(advance), op });
       return { settled, advanced };
     },
 

@@ -5,12 +5,12 @@ import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Dispose } from '../contracts/ports.ts';
 import type {
-  Advance,
   CreateAnswer,
   InboxEvent,
   NewWorkflow,
   Recorded,
   SettleAnswer,
+  SettledStep,
   WorkflowRow,
 } from '../contracts/store.ts';
 import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
@@ -45,8 +45,17 @@ interface Run {
   busy: boolean;
   /** Decisions so far: what was read from the store before the last one began may have been taken by it. */
   turns: number;
+  /** Its inbox is being read. */
+  reading: boolean;
   /** Mail that came without being read, in its order. */
   readonly direct: InboxEvent[];
+  /** Ends of its steps that are not settled yet. */
+  readonly ends: HeldEnd[];
+}
+
+interface HeldEnd extends SettledStep {
+  readonly resolve: (answer: DecidedAnswer) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export class RunLoop {
@@ -198,7 +207,14 @@ export class RunLoop {
   /** One read at a time; what is poked meanwhile is read together by the next. */
   #read(): void {
     if (this.#reading) return;
-    const ids = [...this.#mail].filter((id) => this.#runs.get(id)?.busy === false).slice(0, READ_TOGETHER);
+    const runs = [...this.#mail].flatMap((id) => this.#runs.get(id) ?? []);
+    const ids = runs
+      .filter(({ busy }) => !busy)
+      .slice(0, READ_TOGETHER)
+      .map((run) => {
+        run.reading = true;
+        return run.coordinator.id;
+      });
     if (ids.length === 0) return;
     this.#reading = true;
     for (const id of ids) this.#mail.delete(id);
@@ -223,44 +239,54 @@ export class RunLoop {
       if (list) list.push(event);
       else byRun.set(event.workflowId, [event]);
     }
-    for (const [id, own] of byRun) {
+    for (const id of ids) {
       const run = this.#runs.get(id);
       if (!run) continue;
+      run.reading = false;
+      const own = byRun.get(id);
       // A decision that began meanwhile may have taken some of these: they are read again after it.
-      if (run.busy || run.turns !== turns.get(id)) this.#mail.add(id);
-      else this.#turn(id, run, own);
+      if (own && (run.busy || run.turns !== turns.get(id))) this.#mail.add(id);
+      else if (own) this.#turn(id, run, own);
+      else this.#goOn(id, run);
     }
   }
 
   #goOn(id: WorkflowId, run: Run): void {
-    if (this.#open && !run.busy && run.direct.length > 0 && this.#runs.get(id) === run) this.#turn(id, run, []);
+    const something = run.direct.length > 0 || run.ends.length > 0;
+    // What waits in the inbox goes before what keeps coming: a cancel must not wait for the last of ten thousand steps.
+    if (!this.#open || !something || run.busy || run.reading || this.#mail.has(id) || this.#runs.get(id) !== run)
+      return;
+    this.#turn(id, run, []);
   }
 
-  /** One decision over what was read and what came directly. */
+  /** One decision over what was read, what came directly and what has just ended. */
   #turn(id: WorkflowId, run: Run, read: readonly InboxEvent[]): void {
     const known = new Set(read.map(({ eventId }) => eventId));
     const direct = run.direct.filter(({ eventId }) => !known.has(eventId)).slice(0, BATCH);
     run.direct.splice(0, read.length === 0 ? direct.length : run.direct.length);
+    const ends = run.ends.splice(0, BATCH);
     run.busy = true;
     run.turns += 1;
-    this.#track(this.#advance(id, run, read.length === 0 ? direct : [...read, ...direct]));
+    this.#track(this.#advance(id, run, [...read, ...direct], ends));
   }
 
-  async #advance(id: WorkflowId, run: Run, events: readonly InboxEvent[]): Promise<void> {
+  async #advance(id: WorkflowId, run: Run, mail: readonly InboxEvent[], ends: readonly HeldEnd[]): Promise<void> {
     try {
-      await this.#decide(run.coordinator, events);
-      if (events.length >= BATCH) this.#mail.add(id);
+      await this.#decide(run.coordinator, mail, ends);
+      if (mail.length >= BATCH) this.#mail.add(id);
       this.#free(id, run);
     } catch (error) {
-      this.#doubt(id, error);
+      // A decision that cannot be stored would be made again and again.
+      if (toWireError(error).code !== 'invalid_input') this.#doubt(id, error);
+      else await this.#giveUp(run.coordinator, error).catch((failure: unknown) => this.#doubt(id, failure));
     }
   }
 
   /** It can decide again. */
   #free(id: WorkflowId, run: Run): void {
     run.busy = false;
-    this.#goOn(id, run);
     if (this.#open) this.#read();
+    this.#goOn(id, run);
   }
 
   /** Whether its last decision was committed is not known. */
@@ -274,61 +300,72 @@ export class RunLoop {
     if (this.#open) this.#read();
   }
 
-  async #decide(coordinator: Coordinator, events: readonly InboxEvent[]): Promise<void> {
+  async #decide(coordinator: Coordinator, mail: readonly InboxEvent[], ends: readonly HeldEnd[]): Promise<void> {
     let prepared: Prepared;
     try {
-      prepared = await coordinator.prepare(events);
+      prepared = await coordinator.prepare([...mail, ...ends.map((end) => end.mail)]);
     } catch (error) {
       const failure = new RuntimeError('definition_changed', 'the strategy of the run cannot go on', { cause: error });
       this.#parts.ambient.log.error('a strategy threw', { workflowId: coordinator.id, error });
+      await this.#settleAlone(ends);
       await this.#giveUp(coordinator, failure);
       return;
     }
     const { store } = this.#parts;
-    await this.#commits.run(coordinator, prepared, async (advance) => ({ advanced: await store.advance(advance) }));
+    if (ends.length === 0)
+      await this.#commits.run(coordinator, prepared, async (advance) => ({ advanced: await store.advance(advance) }));
+    else await this.#commitWith(coordinator, prepared, mail, ends);
   }
 
   // ---- decisions in the commit of what they are about ------------------------------------------------------------------------
 
   /**
-   * Settles the attempt of a step; where its run is here and free, the decision on it is in the same commit (`decided`), and its events
-   * are told. Rejects as `TaskStore.settle` does.
+   * Settles the attempt of a step; where its run is here, the decision on it is in the same commit (`decided`), and its events are told.
+   * Rejects as `TaskStore.settle` does.
    */
-  async settle(settle: SettleTask, ended: EndedAttempt): Promise<DecidedAnswer> {
+  settle(settle: SettleTask, ended: EndedAttempt): Promise<DecidedAnswer> {
     const id = ended.task.workflowId;
-    const run = this.#open && id !== undefined && !this.#mail.has(id) ? this.#runs.get(id) : undefined;
-    const mail = run && !run.busy && run.direct.length === 0 ? stepEnd(settle, ended) : undefined;
+    const run = this.#open && id !== undefined ? this.#runs.get(id) : undefined;
+    const mail = run && stepEnd(settle, ended);
     if (!run || !mail) return this.#parts.tasks.settle(settle);
-    run.busy = true;
-    run.turns += 1;
-    const settling = this.#settleDecided(run, settle, mail);
-    this.#track(settling.then(noop, noop));
-    return settling;
+    return new Promise((resolve, reject) => {
+      run.ends.push({ settle, mail, resolve, reject });
+      // Ends of one turn are one decision.
+      if (run.ends.length === 1) queueMicrotask(() => this.#goOn(run.coordinator.id, run));
+    });
   }
 
-  async #settleDecided(run: Run, settle: SettleTask, mail: InboxEvent): Promise<DecidedAnswer> {
-    const { store, tasks, feed } = this.#parts;
-    const { coordinator } = run;
-    const prepared = await coordinator.prepare([mail]).catch(() => undefined);
-    if (!prepared) {
-      // As mail it says what is wrong, and ends the run.
-      this.#free(coordinator.id, run);
-      return tasks.settle(settle);
-    }
-    const write = async (advance: Advance) => {
-      const both = await store.settleDecided(settle, mail, { ...advance, consumed: [] });
-      if (both.settled.outcome === 'committed') feed.publish(both.settled.events);
-      return both;
-    };
+  async #commitWith(
+    coordinator: Coordinator,
+    prepared: Prepared,
+    mail: readonly InboxEvent[],
+    ends: readonly HeldEnd[],
+  ): Promise<void> {
+    const { store, feed } = this.#parts;
     try {
-      const { settled, advanced } = await this.#commits.run(coordinator, prepared, write);
-      this.#free(coordinator.id, run);
-      if (settled.outcome !== 'committed') return settled;
-      return { ...settled, events: [], decided: advanced.outcome === 'committed' };
+      const { settled, advanced } = await this.#commits.run(coordinator, prepared, async (advance) => {
+        const consumed = mail.map(({ eventId }) => eventId);
+        const both = await store.settleDecided(ends, { ...advance, consumed });
+        for (const answer of both.settled) if (answer.outcome === 'committed') feed.publish(answer.events);
+        return both;
+      });
+      const decided = advanced.outcome === 'committed';
+      ends.forEach(({ resolve }, at) => {
+        const answer = settled[at] ?? { outcome: 'fenced' };
+        resolve(answer.outcome === 'committed' ? { ...answer, events: [], decided } : answer);
+      });
     } catch (error) {
-      this.#doubt(coordinator.id, error);
+      // Refused for one of them, or nobody knows: each for itself now.
+      if ((error as { code?: unknown }).code === 'store_unavailable') for (const { reject } of ends) reject(error);
+      else await this.#settleAlone(ends);
       throw error;
     }
+  }
+
+  /** Never rejects: whoever waits hears of it. */
+  async #settleAlone(ends: readonly HeldEnd[]): Promise<void> {
+    const { tasks } = this.#parts;
+    await Promise.all(ends.map(({ settle, resolve, reject }) => tasks.settle(settle).then(resolve, reject)));
   }
 
   /**
@@ -434,7 +471,7 @@ export class RunLoop {
   #hold(coordinator: Coordinator, pattern: string, state: 'free' | 'busy' = 'free'): Run {
     const { observer } = this.#parts;
     const { id, tenant } = coordinator;
-    const run = { coordinator, busy: state === 'busy', turns: 0, direct: [] };
+    const run = { coordinator, busy: state === 'busy', turns: 0, reading: false, direct: [], ends: [] };
     this.#runs.set(id, run);
     observer?.runStarted?.({ id, tenant, pattern });
     for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);
@@ -447,6 +484,7 @@ export class RunLoop {
     this.#runs.delete(id);
     this.#mail.delete(id);
     this.#consultations.forget(id);
+    if (run.ends.length > 0) this.#track(this.#settleAlone(run.ends.splice(0)));
     const { observer } = this.#parts;
     for (const step of run.coordinator.inFlight)
       observer?.stepEnded?.(id, step, outcome === 'ended' ? 'cancelled' : 'detached');
@@ -463,5 +501,3 @@ export class RunLoop {
     this.#working.add(tracked);
   }
 }
-
-const noop = (): void => {};

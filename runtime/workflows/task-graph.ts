@@ -55,20 +55,29 @@ export interface CriticalPath {
   readonly steps: readonly string[];
 }
 
-/** The chain of dependencies that takes longest: no schedule, however parallel, is shorter. Of equals the one declared first. */
+/**
+ * The chain of dependencies that takes longest: no schedule, however parallel, is shorter. Of equals the one of more steps (steps may take no
+ * time that a clock shows), then the one declared first.
+ */
 export function criticalPathOf(steps: readonly GraphStep[], durationMs: (id: string) => number): CriticalPath {
   const { ids, before } = numbered(steps);
   const until = new Array<number>(ids.length).fill(0);
+  const depth = new Array<number>(ids.length).fill(0);
+  const longer = (node: number, than: number): boolean => {
+    const [one, other] = [until[node] ?? 0, until[than] ?? 0];
+    return one > other || (one === other && (depth[node] ?? 0) > (depth[than] ?? 0));
+  };
   const via = new Array<number>(ids.length).fill(-1);
   let last = -1;
   for (const node of topologicalOrder(before)) {
     for (const earlier of before[node] ?? []) {
       const known = via[node] ?? -1;
-      if (known < 0 || (until[earlier] ?? 0) > (until[known] ?? 0)) via[node] = earlier;
+      if (known < 0 || longer(earlier, known)) via[node] = earlier;
     }
     const previous = via[node] ?? -1;
     until[node] = (previous < 0 ? 0 : (until[previous] ?? 0)) + durationMs(ids[node] ?? '');
-    if (last < 0 || (until[node] ?? 0) > (until[last] ?? 0)) last = node;
+    depth[node] = previous < 0 ? 1 : (depth[previous] ?? 0) + 1;
+    if (last < 0 || longer(node, last)) last = node;
   }
   const path: number[] = [];
   for (let node = last; node >= 0; node = via[node] ?? -1) path.unshift(node);

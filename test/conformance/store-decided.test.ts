@@ -100,7 +100,10 @@ describe.each(ENGINES)('decisions on $name', (backend) => {
     const { settle, mail } = ended(claim);
     const next = stepOf(id, 'b');
     const decision = advance(id, version, { journal: [mail.event], schedule: [next], claim: [true] });
-    const { settled, advanced } = await store.workflows.settleDecided(settle, mail, decision);
+    const {
+      settled: [settled],
+      advanced,
+    } = await store.workflows.settleDecided([{ settle, mail }], decision);
     expect(settled).toMatchObject({ outcome: 'committed', state: 'completed' });
     expect(settled).not.toHaveProperty('mail');
     expect(advanced).toMatchObject({ outcome: 'committed', claimed: [{ stepKey: 'b' }] });
@@ -114,8 +117,8 @@ describe.each(ENGINES)('decisions on $name', (backend) => {
     const { settle, mail } = ended(claim);
     await store.tasks.cancel(claim.taskId, 'acme');
     const decision = advance(id, version, { journal: [mail.event], schedule: [stepOf(id, 'b')] });
-    expect(await store.workflows.settleDecided(settle, mail, decision)).toEqual({
-      settled: { outcome: 'fenced' },
+    expect(await store.workflows.settleDecided([{ settle, mail }], decision)).toEqual({
+      settled: [{ outcome: 'fenced' }],
       advanced: { outcome: 'conflict' },
     });
     expect(await store.workflows.journal(id)).toEqual([started]);
@@ -129,8 +132,11 @@ describe.each(ENGINES)('decisions on $name', (backend) => {
     const { id, version, claim } = await running();
     const { settle, mail } = ended(claim);
     const decision = advance(id, version - 1, { journal: journaled ? [mail.event] : [], schedule: [stepOf(id, 'b')] });
-    const { settled, advanced } = await store.workflows.settleDecided(settle, mail, decision);
-    expect([settled.outcome, advanced.outcome]).toEqual(['committed', 'conflict']);
+    const {
+      settled: [settled],
+      advanced,
+    } = await store.workflows.settleDecided([{ settle, mail }], decision);
+    expect([settled?.outcome, advanced.outcome]).toEqual(['committed', 'conflict']);
     expect(await unread(id)).toEqual([mail]);
     expect(await store.tasks.byWorkflow(id)).toHaveLength(1);
   });
@@ -157,15 +163,11 @@ describe.each(ENGINES)('decisions on $name', (backend) => {
     const two = ended(good.claim);
     const unstorable = { ...stepOf(bad.id, 'b'), input: '\u0000' };
     const [refused, done] = await Promise.allSettled([
-      store.workflows.settleDecided(one.settle, one.mail, advance(bad.id, bad.version, { schedule: [unstorable] })),
-      store.workflows.settleDecided(
-        two.settle,
-        two.mail,
-        advance(good.id, good.version, { journal: [two.mail.event] }),
-      ),
+      store.workflows.settleDecided([one], advance(bad.id, bad.version, { schedule: [unstorable] })),
+      store.workflows.settleDecided([two], advance(good.id, good.version, { journal: [two.mail.event] })),
     ]);
     expect(refused.status).toBe('rejected');
-    expect(done).toMatchObject({ value: { settled: { outcome: 'committed' }, advanced: { outcome: 'committed' } } });
+    expect(done).toMatchObject({ value: { settled: [{ outcome: 'committed' }], advanced: { outcome: 'committed' } } });
     expect((await store.tasks.byWorkflow(bad.id)).map(({ status }) => status)).toEqual(['running']);
     expect(await store.tasks.settle(one.settle)).toMatchObject({ outcome: 'committed', mail: { workflowId: bad.id } });
   });

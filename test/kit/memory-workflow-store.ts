@@ -12,6 +12,7 @@ import type {
   NewChild,
   NewTask,
   Recorded,
+  SettleAnswer,
   TaskDuration,
   TaskStore,
   WorkflowRow,
@@ -88,6 +89,12 @@ export class MemoryWorld {
     entry.starts += 1;
     entry.owner = node;
     return claimedOf(entry);
+  }
+
+  /** The claim of a task that runs. */
+  claimed(id: TaskId): ClaimedTask | undefined {
+    const entry = this.tasks.get(id);
+    return entry?.state === 'running' ? claimedOf(entry) : undefined;
   }
 
   /** The outcome under the fence and the row in the inbox. False: fenced. */
@@ -176,13 +183,19 @@ export class MemoryWorld {
         if (fails === 'after') throw Object.assign(new Error('gone'), { code: 'store_unavailable' });
         return answer;
       },
-      async settleDecided(settle, mail, advance) {
-        const entry = world.tasks.get(settle.taskId);
-        if (entry?.state !== 'running' || entry.fence !== settle.fence)
-          return { settled: { outcome: 'fenced' }, advanced: { outcome: 'conflict' } };
-        const advanced = await this.advance(advance);
-        world.#end(entry, outcomeOf(settle.settlement), advanced.outcome === 'conflict' ? mail : undefined);
-        return { settled: { outcome: 'committed', state: entry.state, events: [] }, advanced };
+      async settleDecided(ends, advance) {
+        const held = ends.map(({ settle }) => {
+          const entry = world.tasks.get(settle.taskId);
+          return entry?.state === 'running' && entry.fence === settle.fence ? entry : undefined;
+        });
+        const advanced = held.includes(undefined) ? ({ outcome: 'conflict' } as const) : await this.advance(advance);
+        const settled = ends.map(({ settle, mail }, at): SettleAnswer => {
+          const entry = held[at];
+          if (!entry) return { outcome: 'fenced' };
+          world.#end(entry, outcomeOf(settle.settlement), advanced.outcome === 'conflict' ? mail : undefined);
+          return { outcome: 'committed', state: entry.state, events: [] };
+        });
+        return { settled, advanced };
       },
       post: async (id, tenant, eventId, event) => get(id)?.row.tenant === tenant && world.post(id, eventId, event),
       async inbox(ids, limit) {
@@ -473,8 +486,13 @@ export class MemoryWorld {
     return state === 'running' && owner ? [{ taskId: entry.task.id, fence, node: owner }] : [];
   }
 
-  taskStore(): Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel' | 'openInputs'> {
+  taskStore(): Pick<TaskStore, 'byWorkflow' | 'bySteps' | 'durations' | 'cancel' | 'openInputs' | 'settle'> {
     return {
+      settle: async ({ taskId, fence, settlement }) => {
+        const settled = this.settle(taskId, fence, outcomeOf(settlement));
+        const state = this.tasks.get(taskId)?.state ?? 'completed';
+        return settled ? { outcome: 'committed', state, events: [] } : { outcome: 'fenced' };
+      },
       openInputs: async () => [],
       byWorkflow: async (id) => [...this.tasks.values()].filter(({ task }) => task.workflow?.id === id).map(taskViewOf),
       bySteps: async (id, steps) => {

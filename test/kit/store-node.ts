@@ -152,10 +152,10 @@ export class StoreNode {
       this.started.push(task.stepKey ?? task.taskId);
       const done = this.work(task);
       if (!done) continue;
-      const settling = this.store.tasks
-        .settle(settlementOf(task, done))
+      const settling = this.service
+        .settle(settlementOf(task, done), { task, endedAtMs: this.store.workflows.nowMs() })
         .then((settled) => {
-          if (settled.outcome === 'committed' && task.workflowId)
+          if (settled.outcome === 'committed' && task.workflowId && !settled.decided)
             this.bus.publish({ type: 'workflow', workflowId: task.workflowId });
         })
         .catch(() => {})

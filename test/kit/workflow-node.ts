@@ -4,12 +4,12 @@ import { parallel } from '../../patterns/parallel.ts';
 import { sequential } from '../../patterns/sequential.ts';
 import { capabilityQueue } from '../../runtime/contracts/agent.ts';
 import type { CoordinationStrategy } from '../../runtime/contracts/coordination.ts';
-import { RuntimeError } from '../../runtime/contracts/errors.ts';
+import { RuntimeError, wireError } from '../../runtime/contracts/errors.ts';
 import type { RuntimeEvent } from '../../runtime/contracts/event.ts';
-import type { NodeId } from '../../runtime/contracts/ids.ts';
+import type { NodeId, TaskId } from '../../runtime/contracts/ids.ts';
 import type { Bus, EventFeed, Hint } from '../../runtime/contracts/ports.ts';
 import type { WorkflowStore } from '../../runtime/contracts/store.ts';
-import type { ClaimedTask } from '../../runtime/contracts/task.ts';
+import type { ClaimedTask, SettleTask } from '../../runtime/contracts/task.ts';
 import type { BidderPort, Claim, RunObserver } from '../../runtime/workflows/ports.ts';
 import { WorkflowService } from '../../runtime/workflows/workflow-service.ts';
 import { type TestAmbient, testAmbient } from './ambient.ts';
@@ -81,6 +81,9 @@ export interface WorkflowNode {
   draining: boolean;
   /** Slots nobody holds. */
   freeSlots(): number;
+  /** Tasks whose end is on its way to the store. */
+  readonly settling: Set<TaskId>;
+  dead(): boolean;
   /** From now on no call reaches the store: the process is gone. */
   kill(): void;
 }
@@ -133,6 +136,8 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
     stopped,
     tree,
     draining: false,
+    settling: new Set(),
+    dead: () => !alive,
     freeSlots: () => free,
     kill: () => {
       alive = false;
@@ -140,10 +145,7 @@ export function workflowNode(world: MemoryWorld, options: NodeOptions = {}): Wor
     },
     service: new WorkflowService({
       store: guarded<WorkflowStore>(world.store(id)),
-      tasks: guarded({
-        ...world.taskStore(),
-        settle: () => Promise.reject(new RuntimeError('internal', 'the ends of tasks are told to the world')),
-      }),
+      tasks: guarded(world.taskStore()),
       answerTask: () => Promise.reject(new RuntimeError('input_not_found', 'tasks here ask nothing')),
       node: id,
       strategies: options.strategies ?? STRATEGIES,
@@ -178,18 +180,41 @@ export function endTask(
   world: MemoryWorld,
   node: WorkflowNode,
   choose: (count: number) => number = () => 0,
-  outcome: (step: string, round: number) => { result: unknown } | { fails: string } = (step, round) => ({
+  outcomeOf: (step: string, round: number) => { result: unknown } | { fails: string } = (step, round) => ({
     result: { step, round },
   }),
 ): boolean {
   const open = [...world.tasks.values()].filter(
-    (one) => one.state === 'queued' || (one.state === 'running' && one.owner === node.id),
+    (one) =>
+      one.state === 'queued' || (one.state === 'running' && one.owner === node.id && !node.settling.has(one.task.id)),
   );
   const entry = open[choose(open.length)];
   if (!entry) return false;
   if (entry.state === 'queued') world.claim(entry.task.id, node.id);
   const { workflow } = entry.task;
-  world.settle(entry.task.id, entry.fence, outcome(workflow?.step ?? '', workflow?.round ?? 0));
+  const outcome = outcomeOf(workflow?.step ?? '', workflow?.round ?? 0);
+  const task = world.claimed(entry.task.id);
+  const settle = task && settleOf(task, outcome);
+  // Its run takes it in the same commit, or it is settled first and told by mail: both ways go on.
+  if (settle && choose(2) === 1) {
+    const told = ({ decided }: { readonly decided?: boolean }) => {
+      if (workflow && !decided) node.bus.publish({ type: 'workflow', workflowId: workflow.id });
+    };
+    const again = () => !node.dead() && world.settle(task.taskId, task.fence, outcome) && told({});
+    node.settling.add(task.taskId);
+    const settling = node.service.settle(settle, { task, endedAtMs: world.nowMs }).then(told, again);
+    void settling.finally(() => node.settling.delete(task.taskId));
+    return true;
+  }
+  world.settle(entry.task.id, entry.fence, outcome);
   if (workflow) node.bus.publish({ type: 'workflow', workflowId: workflow.id });
   return true;
+}
+
+function settleOf(task: ClaimedTask, outcome: { result: unknown } | { fails: string }): SettleTask {
+  const { taskId, fence, attempt } = task;
+  const base = { taskId, fence, attempt, crashed: false, agentId: null, thread: null, runMs: 0 };
+  return 'result' in outcome
+    ? { ...base, outcome: 'completed', settlement: { type: 'completed', result: outcome.result } }
+    : { ...base, outcome: 'failed', settlement: { type: 'failed', error: wireError('handler_failed', outcome.fails) } };
 }

@@ -95,6 +95,16 @@ describe('a graph of steps', () => {
     );
   });
 
+  it('is the chain of most steps when none takes time', () => {
+    const graph = [
+      { id: 'alone', dependsOn: [] },
+      { id: 'a', dependsOn: [] },
+      { id: 'b', dependsOn: ['a'] },
+      { id: 'c', dependsOn: ['alone', 'b'] },
+    ];
+    expect(criticalPathOf(graph, () => 0)).toEqual({ lengthMs: 0, steps: ['a', 'b', 'c'] });
+  });
+
   it('has no path longer than its critical one', () => {
     fc.assert(
       fc.property(acyclic, fc.array(fc.nat(100), { minLength: 30, maxLength: 30 }), (steps, lengths) => {
