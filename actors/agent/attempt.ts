@@ -2,8 +2,9 @@
 
 import { toWireError, type WireError } from '../../runtime/contracts/errors.ts';
 import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
+import type { AgentCore } from './agent-core.ts';
+import { AttemptContext } from './attempt-context.ts';
 import type { Capability } from './capability.ts';
-import { type AgentCore, AttemptContext } from './contexts.ts';
 import { runInHand } from './task-in-hand.ts';
 import { validateAsync } from './validation.ts';
 

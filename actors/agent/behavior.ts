@@ -8,15 +8,17 @@ import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime
 import { CHANNEL_DELETED } from '../../runtime/contracts/messages.ts';
 import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
 import type { CellSignal } from '../../runtime/contracts/wire.ts';
+import { AgentCore } from './agent-core.ts';
 import { runAttempt } from './attempt.ts';
 import { bidHandler } from './bid.ts';
 import type { Capability } from './capability.ts';
-import { AgentCore, CoreContext, DurableContext, ReceivedContext } from './contexts.ts';
+import { CoreContext } from './core-context.ts';
 import type { AgentEvents, AgentEventType } from './events.ts';
 import { ExecutionMetrics } from './execution-metrics.ts';
 import { acceptance, compileHandlers, type MessageHandler } from './handlers.ts';
 import { Lifecycle, type LifecycleChange } from './lifecycle.ts';
 import type { ResolvedAgent } from './options.ts';
+import { DurableContext, ReceivedContext } from './received-context.ts';
 import { initialState } from './state.ts';
 import { type Validated, validateAsync } from './validation.ts';
 

@@ -1,8 +1,8 @@
 // Message handlers made ready to be called: one function per type, with the check of the body in front where one is declared.
 
 import type { Message } from '../../runtime/contracts/envelope.ts';
-import type { ReceivedContext } from './contexts.ts';
 import type { OnEntry, ResolvedAgent } from './options.ts';
+import type { ReceivedContext } from './received-context.ts';
 import { type Validated, validateAsync } from './validation.ts';
 
 /** Gives undefined, the answer, or a promise of either; may throw. */
