@@ -7,9 +7,9 @@ import { z } from 'zod';
 import { DEAD_LETTER_REASONS, type DeadLetterReason, PROTOCOLS, type Protocol } from '../contracts/envelope.ts';
 import { isPlain } from '../transport/plain.ts';
 
-/** to, from, type, body, protocol, traceparent */
+/** to, from, type, body, protocol, extras */
 export const TELL = 1;
-/** to, from, type, body, protocol, traceparent, ask, timeoutMs */
+/** to, from, type, body, protocol, extras, ask, timeoutMs */
 export const ASK = 2;
 /** ask, body */
 export const REPLY = 3;
@@ -113,7 +113,22 @@ function isMail(value: readonly unknown[]): boolean {
     (value[2] === null || typeof value[2] === 'string') &&
     typeof value[3] === 'string' &&
     (value[5] === null || PROTOCOLS.includes(value[5] as Protocol)) &&
-    (value[6] === null || typeof value[6] === 'string')
+    (value[6] === null || areExtras(value[6]))
+  );
+}
+
+/** What few messages carry. */
+export interface Extras {
+  readonly traceparent?: string;
+  readonly topic?: string;
+  readonly channel?: string;
+  readonly hops?: number;
+}
+
+function areExtras(value: unknown): value is Extras {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).every(([name, field]) =>
+    name === 'hops' ? isAsk(field) : ['traceparent', 'topic', 'channel'].includes(name) && typeof field === 'string',
   );
 }
 

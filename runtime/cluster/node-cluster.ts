@@ -22,7 +22,7 @@ import type { Terminated } from '../contracts/supervision.ts';
 import { Asks } from '../transport/asks.ts';
 import { Wheel } from '../transport/wheel.ts';
 import { callCargo, castCargo, Handlers, replyCargo } from './calls.ts';
-import { ASK, CALL, CAST, FAIL, type Parcel, REPLY, readFrame, TELL } from './frames.ts';
+import { ASK, CALL, CAST, type Extras, FAIL, type Parcel, REPLY, readFrame, TELL } from './frames.ts';
 import { Members } from './members.ts';
 import { type Ending, type LinkCounters, type LinkOwner, NodeLink } from './node-link.ts';
 import { Places } from './places.ts';
@@ -400,14 +400,14 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
 }
 
 function mailOf(parcel: Parcel): Mail {
-  const [, to, from, type, body, protocol, traceparent] = parcel as unknown as readonly [
+  const [, to, from, type, body, protocol, extras] = parcel as unknown as readonly [
     number,
     AgentId,
     AgentId | null,
     string,
     unknown,
     NonNullable<Mail['protocol']> | null,
-    string | null,
+    Extras | null,
   ];
   return {
     to,
@@ -415,6 +415,6 @@ function mailOf(parcel: Parcel): Mail {
     body,
     ...(from === null ? {} : { from }),
     ...(protocol === null ? {} : { protocol }),
-    ...(traceparent === null ? {} : { traceparent }),
+    ...extras,
   };
 }

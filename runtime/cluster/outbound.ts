@@ -2,7 +2,7 @@
 
 import type { TellResult } from '../contracts/envelope.ts';
 import type { Mail } from '../contracts/messaging.ts';
-import { ASK, type Parcel, TELL } from './frames.ts';
+import { ASK, type Extras, type Parcel, TELL } from './frames.ts';
 import type { Cargo, Ending, NodeLink } from './node-link.ts';
 
 export interface OutboundOwner {
@@ -37,14 +37,25 @@ export class Outbound implements Cargo {
   }
 
   parcel(): Parcel {
-    const { to, from = null, type, body, traceparent = null } = this.mail;
+    const { to, from = null, type, body } = this.mail;
+    const extras = extrasOf(this.mail);
     const protocol = this.mail.protocol === undefined || this.mail.protocol === 'direct' ? null : this.mail.protocol;
-    if (this.ask === 0) return [TELL, to, from, type, body, protocol, traceparent];
+    if (this.ask === 0) return [TELL, to, from, type, body, protocol, extras];
     const timeoutMs = Math.max(1, this.dueAtMs - this.#owner.nowMs());
-    return [ASK, to, from, type, body, protocol, traceparent, this.ask, timeoutMs];
+    return [ASK, to, from, type, body, protocol, extras, this.ask, timeoutMs];
   }
 
   ended(ending: Ending, order: number): void {
     this.#owner.ended(this, ending, order);
   }
+}
+
+function extrasOf({ traceparent, topic, channel, hops }: Mail): Extras | null {
+  if (traceparent === undefined && topic === undefined && channel === undefined && hops === undefined) return null;
+  return {
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(topic === undefined ? {} : { topic }),
+    ...(channel === undefined ? {} : { channel }),
+    ...(hops === undefined ? {} : { hops }),
+  };
 }

@@ -17,6 +17,10 @@ export interface Mail {
   /** Default `direct`. */
   readonly protocol?: Protocol;
   readonly traceparent?: string;
+  /** Of a message to many: what it was published to, which channel or group it came through, how many such messages led to it. */
+  readonly topic?: string;
+  readonly channel?: string;
+  readonly hops?: number;
 }
 
 /** A message whose sender waits for a reply. */

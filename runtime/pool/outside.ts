@@ -146,7 +146,8 @@ export class Outside {
   }
 }
 
-function mailOf(to: AgentId, { from, type, body, protocol, traceparent }: Delivered): Mail {
+function mailOf(to: AgentId, message: Delivered): Mail {
+  const { from, type, body, protocol, traceparent, topic, channel, hops } = message;
   return {
     to,
     type,
@@ -154,11 +155,20 @@ function mailOf(to: AgentId, { from, type, body, protocol, traceparent }: Delive
     protocol,
     ...(from === undefined ? {} : { from }),
     ...(traceparent === undefined ? {} : { traceparent }),
+    ...(topic === undefined ? {} : { topic }),
+    ...(channel === undefined ? {} : { channel }),
+    ...(hops === undefined ? {} : { hops }),
   };
 }
 
-function metaOf({ protocol, traceparent }: Mail): Meta | null {
+function metaOf({ protocol, traceparent, topic, channel, hops }: Mail): Meta | null {
   const plain = protocol === undefined || protocol === 'direct';
-  if (plain && traceparent === undefined) return null;
-  return { ...(plain ? {} : { protocol }), ...(traceparent === undefined ? {} : { traceparent }) };
+  if (plain && traceparent === undefined && hops === undefined) return null;
+  return {
+    ...(plain ? {} : { protocol }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(topic === undefined ? {} : { topic }),
+    ...(channel === undefined ? {} : { channel }),
+    ...(hops === undefined ? {} : { hops }),
+  };
 }

@@ -35,6 +35,7 @@ describe('frames', () => {
     ['an operation that is none', frame([[7, 'a']])],
     ['a tell to a number without a name', frame([[TELL, 3, null, 'note', 1, null, null]])],
     ['a tell without a type', frame([[TELL, 'agt_b', null, undefined, 1, null, null]])],
+    ['extras that are none', frame([[TELL, 'agt_b', null, 'note', 1, null, { to: 'agt_c' }]])],
     ['a protocol that is none', frame([[TELL, 'agt_b', null, 'note', 1, 'smoke', null]])],
     ['an ask without a deadline', frame([[ASK, 'agt_b', null, 'note', 1, null, null, 7, 0]])],
     ['an ask without a number', frame([[ASK, 'agt_b', null, 'note', 1, null, null, 0, 10]])],
