@@ -45,6 +45,12 @@ describe('the pulse of a node that is alone with its database', () => {
     expect((await pulse()).mail).toBe(true);
   });
 
+  test('a wait that is over already is no wait, and a part of a millisecond is a whole one', async () => {
+    const { world, pulse } = rig(true);
+    world.answer = { promoteInMs: -3.5, expireInMs: 0.2 };
+    expect(await pulse()).toMatchObject({ promoteInMs: 0, expireInMs: 1, agentTimerInMs: null });
+  });
+
   test('asks every time as long as there is anything to do', async () => {
     const { world, pulse } = rig(true);
     world.answer = { promoteInMs: 60_000 };
