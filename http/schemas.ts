@@ -180,6 +180,12 @@ const toMany = (protocol: string) => fanOutSchema.extend({ protocol: z.literal(p
 export const sentSchema = z
   .union([
     z.object({ protocol: z.literal('direct'), outcome: z.literal('delivered'), via: z.string() }),
+    z.object({
+      protocol: z.literal('direct'),
+      outcome: z.literal('stored'),
+      messageId: z.string(),
+      duplicate: z.boolean(),
+    }),
     z.object({ protocol: z.literal('request-response'), reply: z.unknown(), replayed: z.boolean() }),
     toMany('broadcast'),
     toMany('multicast'),

@@ -171,7 +171,8 @@ function protocolSchema(value: unknown) {
 
 /** A refused direct message is an error, as it is for one agent. */
 function taken(result: SendResult): SendResult {
-  if (result.protocol === 'direct' && result.outcome !== 'delivered') throw notDelivered(result);
+  if (result.protocol === 'direct' && result.outcome !== 'delivered' && result.outcome !== 'stored')
+    throw notDelivered(result);
   return result;
 }
 

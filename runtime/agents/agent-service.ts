@@ -215,11 +215,8 @@ export class AgentService implements AgentsApi {
     call: CallContext = DEFAULT_CALL,
   ): Promise<unknown> {
     if (durable) {
-      const mail = await this.#mail(idOrName, type, body, call);
-      const answer = await this.#options
-        .durable()
-        .ask({ ...mail, ...options, ...(correlationId === undefined ? {} : { correlationId }) });
-      return answer.reply;
+      const given = { ...options, ...(correlationId === undefined ? {} : { correlationId }) };
+      return (await this.askDurably(idOrName, type, body, given, call)).reply;
     }
     return this.#options.pool.ask(await this.#resident(idOrName, call.tenant), type, body, {
       ...options,
@@ -247,6 +244,18 @@ export class AgentService implements AgentsApi {
 
   registerType(type: string): ManifestEntry {
     return this.#options.manifest.register(type);
+  }
+
+  /** As an ask with `durable`, and whether the reply is that of an earlier question with the same correlation. */
+  async askDurably(
+    idOrName: string,
+    type: string,
+    body: unknown,
+    options: Omit<AskOptions, 'durable'>,
+    call: CallContext,
+  ): Promise<{ readonly reply: unknown; readonly replayed: boolean }> {
+    const { idempotencyKey: _, ...mail } = await this.#mail(idOrName, type, body, call);
+    return this.#options.durable().ask({ ...mail, ...options });
   }
 
   /** A durable message from outside. Whether there is such an agent is seen when it is accepted. */

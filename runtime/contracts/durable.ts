@@ -1,6 +1,6 @@
 // Durable messages between the parts of a node: what is accepted, and the door that takes it. Implemented by messaging/durable-messages.ts.
 
-import type { Protocol, StoredTell } from './envelope.ts';
+import type { MessageWay, Protocol, StoredTell } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId } from './ids.ts';
 
@@ -18,6 +18,8 @@ export interface DurableSend {
   /** Default `direct`. */
   readonly protocol?: Protocol;
   readonly traceparent?: string;
+  /** Of a message to many. */
+  readonly via?: MessageWay;
   /** Default 5. */
   readonly maxAttempts?: number;
   /** The same key is the same message; for a message to many it is one key for all of them. */

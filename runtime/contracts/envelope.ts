@@ -76,6 +76,9 @@ export type TellResult =
   | { readonly outcome: 'refused'; readonly reason: DeadLetterReason; readonly detail?: string }
   | { readonly outcome: 'unknown'; readonly reason: 'target_lost' };
 
+/** The way of a message to many: as {@link Message} tells it to its handler. */
+export type MessageWay = Pick<Message, 'topic' | 'channel' | 'hops'>;
+
 /** Handlers of a durable message that may fail before it becomes a dead letter, default 5. */
 export const maxAttemptsSchema = z.number().int().min(1).max(100);
 

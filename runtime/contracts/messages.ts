@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { agentNameSchema, capabilityRefSchema } from './agent.ts';
-import type { TellResult } from './envelope.ts';
+import type { StoredTell, TellResult } from './envelope.ts';
 import { agentIdSchema, channelIdSchema } from './ids.ts';
 import { conditionSchema } from './workflow.ts';
 
@@ -223,7 +223,7 @@ export const fanOutSchema = z
 export type FanOut = z.infer<typeof fanOutSchema>;
 
 export type SendResult =
-  | ({ readonly protocol: 'direct' } & TellResult)
+  | ({ readonly protocol: 'direct' } & (TellResult | StoredTell))
   | ({ readonly protocol: 'broadcast' | 'multicast' | 'publish-subscribe' } & FanOut)
   | {
       readonly protocol: 'request-response';

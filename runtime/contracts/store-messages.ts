@@ -1,7 +1,7 @@
 // Durable messages in the store: accepted mail waits in the inbox of its receiver until it is acknowledged together with what it changed,
 // or given up as a dead letter. The row is the truth; whoever owns the receiver (by its epoch) reads and acknowledges it.
 
-import type { DeadLetterReason, Protocol } from './envelope.ts';
+import type { DeadLetterReason, MessageWay, Protocol } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, MessageId, NodeId } from './ids.ts';
 
@@ -18,6 +18,8 @@ export interface NewDurableMessage {
   readonly body: unknown;
   readonly protocol: Protocol;
   readonly traceparent?: string;
+  /** Of a message to many: the way it came. */
+  readonly via?: MessageWay;
   /** Handlers that may fail before it is a dead letter, 1 to 100. */
   readonly maxAttempts: number;
   /** The same key within the retention is the same message. */
@@ -48,6 +50,7 @@ export interface InboxMessage {
   readonly body: unknown;
   readonly protocol: Protocol;
   readonly traceparent?: string;
+  readonly via?: MessageWay;
   readonly correlationId?: string;
   /** Handlers that have failed so far. */
   readonly attempts: number;

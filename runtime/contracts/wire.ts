@@ -2,7 +2,7 @@
 // The frames of the data plane are a private matter of pool/ and thread/.
 
 import type { AgentMetrics, AgentState } from './agent.ts';
-import type { DeadLetter, Protocol, ResolvedMailbox } from './envelope.ts';
+import type { DeadLetter, MessageWay, Protocol, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, TaskId } from './ids.ts';
 import type { Selector } from './messages.ts';
@@ -111,6 +111,7 @@ export interface DurableDelivery {
   readonly body: unknown;
   readonly protocol: Protocol;
   readonly traceparent?: string;
+  readonly via?: MessageWay;
   /** Of a request: what its reply is for. */
   readonly correlationId?: string;
   readonly lane: string;

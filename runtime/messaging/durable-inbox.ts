@@ -200,7 +200,7 @@ export class DurableInbox {
   }
 
   #deliver(message: InboxMessage): void {
-    const { seq, id, from, type, body, protocol, traceparent, correlationId, lane } = message;
+    const { seq, id, from, type, body, protocol, traceparent, via, correlationId, lane } = message;
     if (message.attempts + message.crashes > 0) this.#owner.counters.redelivered++;
     this.#inHand.set(seq, message);
     const generation = this.#lanes.enter(lane);
@@ -209,6 +209,7 @@ export class DurableInbox {
         ...{ id, type, body, protocol, lane, generation, attempt: message.attempts + 1 },
         ...(from ? { from } : {}),
         ...(traceparent ? { traceparent } : {}),
+        ...(via ? { via } : {}),
         ...(correlationId === undefined ? {} : { correlationId }),
       })
       .then(

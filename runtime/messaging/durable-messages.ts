@@ -9,6 +9,7 @@ import type { AcceptOutcome, MessageStore, NewDurableMessage } from '../contract
 import type { DurableDelivery } from './durable-delivery.ts';
 import { DEFAULT_MAX_ATTEMPTS } from './durable-inbox.ts';
 import type { DurableReplies } from './durable-replies.ts';
+import { checkPayload, MAX_PAYLOAD_BYTES } from './payload.ts';
 
 export interface DurableMessagesOptions {
   readonly store: Pick<MessageStore, 'accept'>;
@@ -72,18 +73,9 @@ export class DurableMessages implements DurableDoor {
   }
 
   #make(message: DurableSend): NewDurableMessage {
-    const {
-      tenant,
-      to,
-      from,
-      subject,
-      type,
-      body,
-      protocol = 'direct',
-      traceparent,
-      maxAttempts,
-      idempotencyKey,
-    } = message;
+    const { tenant, to, from, subject, type, body, protocol = 'direct', traceparent, via, maxAttempts } = message;
+    const { idempotencyKey } = message;
+    checkPayload(body, MAX_PAYLOAD_BYTES);
     assertJson(body);
     return {
       ...{ id: this.#options.ambient.newId('message'), tenant, to, type, body, protocol },
@@ -91,6 +83,7 @@ export class DurableMessages implements DurableDoor {
       maxAttempts: maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
       ...(from === undefined ? {} : { from }),
       ...(traceparent === undefined ? {} : { traceparent }),
+      ...(via === undefined ? {} : { via }),
       ...(idempotencyKey === undefined
         ? {}
         : {

@@ -1,7 +1,8 @@
 // One message to many: the filter of the channel, the conditions of members, the limits of payload and hops, and the counts of all of it.
 
+import type { DurableDoor } from '../contracts/durable.ts';
 import type { DeadLetter, Protocol } from '../contracts/envelope.ts';
-import { RuntimeError } from '../contracts/errors.ts';
+import { fromWireError, RuntimeError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
 import type { FanOut } from '../contracts/messages.ts';
 import type { Counts } from './counts.ts';
@@ -25,10 +26,16 @@ export interface Sender {
 export interface Content {
   readonly type: string;
   readonly body: unknown;
+  /** Kept until every member has handled it: see {@link FanOuts.keepForMembers}. */
+  readonly durable?: boolean;
+  /** Makes saying it again harmless, where it is durable. */
+  readonly idempotencyKey?: string;
 }
 
 export interface FanOutOptions {
   readonly post: Pick<Post, 'tellMany'>;
+  /** Messages that are kept until they are handled. */
+  readonly durable?: () => DurableDoor;
   readonly counts: Counts;
   readonly maxBytes: number;
   readonly onRefused: (letter: Omit<DeadLetter, 'messageId' | 'atMs'>, tenant: string) => void;
@@ -53,6 +60,11 @@ export class FanOuts {
     this.#options = options;
   }
 
+  /** As the content wants it: {@link keepForMembers} or {@link toMembers}. */
+  async give(...what: Parameters<FanOuts['toMembers']>): Promise<FanOut> {
+    return what[3].durable ? this.keepForMembers(...what) : this.toMembers(...what);
+  }
+
   /** To these members: each at most once. Throws `filtered`, `payload_too_large`, `hop_limit`. */
   toMembers(
     protocol: ToMany,
@@ -62,6 +74,64 @@ export class FanOuts {
     sender: Sender,
     topic?: string,
   ): FanOut {
+    const { to, out } = this.#choose(
+      { label, ...(channel ? { channel } : {}), viewId, filter },
+      members,
+      content,
+      sender,
+      topic,
+    );
+    this.send(protocol, to, content, sender, { ...(topic ? { topic } : {}), ...(channel ? { channel } : {}) });
+    this.#options.counts.leftOut += out;
+    return { viewId, attempted: to.length, filtered: out };
+  }
+
+  /**
+   * To these members, each at least once until its handler is done: all are stored when it resolves. Members that are gone are left out.
+   * Throws as {@link toMembers}, and `store_unavailable` (some may be stored: say it again with an idempotency key).
+   */
+  async keepForMembers(
+    protocol: ToMany,
+    target: Target,
+    members: Iterable<Member>,
+    content: Content,
+    sender: Sender,
+    topic?: string,
+  ): Promise<FanOut> {
+    const { counts, durable } = this.#options;
+    if (!durable) throw new RuntimeError('unsupported', 'this node does not keep messages');
+    const { to, out } = this.#choose(target, members, content, sender, topic);
+    const { tenant, from, traceparent, hops } = sender;
+    const { type, body, idempotencyKey } = content;
+    const { channel } = target;
+    const via = { ...(topic ? { topic } : {}), ...(channel ? { channel } : {}), ...(hops ? { hops } : {}) };
+    counts.sent(protocol);
+    const sent = await durable().sendAll(
+      to.map((id) => ({
+        ...{ tenant, to: id, type, body, protocol, via },
+        ...(from ? { from } : {}),
+        ...(traceparent ? { traceparent } : {}),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      })),
+    );
+    let attempted = 0;
+    for (const each of sent) {
+      if (each.ok) attempted++;
+      else if (each.error.code !== 'actor_not_found') throw fromWireError(each.error);
+    }
+    counts.attempted += attempted;
+    counts.leftOut += out;
+    return { viewId: target.viewId, attempted, filtered: out };
+  }
+
+  /** Who gets it, and how many do not because of their own condition. */
+  #choose(
+    { label, channel, filter }: Target,
+    members: Iterable<Member>,
+    content: Content,
+    sender: Sender,
+    topic: string | undefined,
+  ): { readonly to: readonly AgentId[]; readonly out: number } {
     const { counts } = this.#options;
     this.check(content, sender, label);
     const { type, body } = content;
@@ -80,9 +150,7 @@ export class FanOuts {
       else to.add(agentId);
     }
     for (const id of to) out.delete(id);
-    this.send(protocol, [...to], content, sender, { ...(topic ? { topic } : {}), ...(channel ? { channel } : {}) });
-    counts.leftOut += out.size;
-    return { viewId, attempted: to.size, filtered: out.size };
+    return { to: [...to], out: out.size };
   }
 
   /** Throws `payload_too_large`, and `hop_limit` for a message that has been sent on too often. */

@@ -1,7 +1,7 @@
 // What the router needs of others: a way to single agents, and the agents' part of the store.
 
 import type { CallContext } from '../contracts/call.ts';
-import type { Protocol, TellResult } from '../contracts/envelope.ts';
+import type { DurableTell, Protocol, StoredTell, TellResult } from '../contracts/envelope.ts';
 import type { AgentId } from '../contracts/ids.ts';
 
 /** What goes with a message besides its type and body. */
@@ -25,6 +25,14 @@ export interface Post {
 /** Agents by id or name, as the API offers them. */
 export interface Correspondents {
   tell(idOrName: string, type: string, body: unknown, call?: CallContext): Promise<TellResult>;
+  tell(idOrName: string, type: string, body: unknown, call: CallContext & DurableTell): Promise<StoredTell>;
+  askDurably(
+    idOrName: string,
+    type: string,
+    body: unknown,
+    options: { timeoutMs: number; correlationId?: string },
+    call: CallContext,
+  ): Promise<{ readonly reply: unknown; readonly replayed: boolean }>;
   ask(
     idOrName: string,
     type: string,

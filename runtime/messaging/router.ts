@@ -73,9 +73,9 @@ export class Router implements MessagesApi {
   async send(message: SendMessage, call: CallContext = DEFAULT_CALL): Promise<SendResult> {
     const sent = parseInput(sendSchema, message);
     if (sent.type === CHANNEL_DELETED) throw invalidInput('type', 'is said by the runtime itself; choose another one');
-    if (sent.durable) throw invalidInput('durable', 'this node does not keep messages; leave it out');
     if (sent.protocol === 'request-response') return this.#request(sent, call);
-    if (call.idempotencyKey === undefined) return this.#send(sent, call);
+    // What is stored has its key stored with it.
+    if (call.idempotencyKey === undefined || sent.durable) return this.#send(sent, call);
     const key = `${call.tenant}\nkey\n${call.idempotencyKey}`;
     return (await this.#replies.once(key, canonicalJson(sent), () => this.#send(sent, call), isAnswer)).answer;
   }
@@ -146,7 +146,7 @@ export class Router implements MessagesApi {
   async broadcastAs(sender: Sender, channel: string, content: Content): Promise<FanOut> {
     const view = await this.#options.views.get(sender.tenant, 'channel', channel);
     if (!view) throw notFound(channel);
-    return this.#options.fanOuts.toMembers('broadcast', ofView(view), view.members, content, sender);
+    return this.#options.fanOuts.give('broadcast', ofView(view), view.members, content, sender);
   }
 
   async publishAs(sender: Sender, topic: string, content: Content): Promise<FanOut> {
@@ -155,7 +155,7 @@ export class Router implements MessagesApi {
     const { fanOuts } = this.#options;
     const target = view ? ofView(view) : { label: `topic ${topic}`, viewId: 'none', filter: undefined };
     const members = view ? view.topics.match(topic) : [];
-    return fanOuts.toMembers('publish-subscribe', target, members, content, sender, topic);
+    return fanOuts.give('publish-subscribe', target, members, content, sender, topic);
   }
 
   async multicastAs(sender: Sender, wanted: Selector, content: Content): Promise<FanOut> {
@@ -164,22 +164,29 @@ export class Router implements MessagesApi {
     const view = group === undefined ? undefined : await views.get(sender.tenant, 'group', group);
     if (group !== undefined && !view) throw notFound(group);
     const narrowed = Object.keys(selector).length > 0;
-    if (view && !narrowed) return fanOuts.toMembers('multicast', ofView(view), view.members, content, sender);
+    if (view && !narrowed) return fanOuts.give('multicast', ofView(view), view.members, content, sender);
     const ids = await store.select(sender.tenant, selector, MAX_SELECTED + 1);
     if (ids.length > MAX_SELECTED) throw invalidInput('select', `names more than ${MAX_SELECTED} agents; name fewer`);
     const members = membersAmong(ids, view);
     const viewId = setId(members.map(({ agentId }) => agentId));
     const target = view ? { ...ofView(view), viewId } : { label: 'selected agents', viewId, filter: undefined };
-    return fanOuts.toMembers('multicast', target, members, content, sender);
+    return fanOuts.give('multicast', target, members, content, sender);
   }
 
   async #send(sent: Exclude<Sent, { protocol: 'request-response' }>, call: CallContext): Promise<SendResult> {
     const sender: Sender = { tenant: call.tenant, ...traceOf(call) };
-    const content = { type: sent.type, body: sent.body };
+    const content: Content = {
+      ...{ type: sent.type, body: sent.body, durable: sent.durable ?? false },
+      ...(call.idempotencyKey === undefined ? {} : { idempotencyKey: call.idempotencyKey }),
+    };
     switch (sent.protocol) {
       case 'direct':
         checkPayload(sent.body, this.#options.maxBytes);
         this.#options.counts.sent('direct');
+        if (sent.durable) {
+          const stored = await this.#options.agents.tell(sent.to, sent.type, sent.body, { ...call, durable: true });
+          return { protocol: 'direct', ...stored };
+        }
         return { protocol: 'direct', ...(await this.#options.agents.tell(sent.to, sent.type, sent.body, call)) };
       case 'broadcast':
         return { protocol: sent.protocol, ...(await this.broadcastAs(sender, sent.channel, content)) };
@@ -204,6 +211,13 @@ export class Router implements MessagesApi {
       counts.sent('request-response');
       return agents.ask(to, type, body, { timeoutMs: limitMs }, call);
     };
+    if (sent.durable) {
+      counts.sent('request-response');
+      const options = { timeoutMs, ...(correlationId === undefined ? {} : { correlationId }) };
+      const { reply, replayed } = await agents.askDurably(to, type, body, options, call);
+      if (replayed) counts.replayedReplies++;
+      return replyOf(reply, replayed);
+    }
     if (correlationId === undefined) return replyOf(await ask(timeoutMs), false);
     const key = `${call.tenant}\nquestion\n${correlationId}`;
     const same = canonicalJson({ to, type, body });

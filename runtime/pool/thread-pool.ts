@@ -203,8 +203,9 @@ class Pool implements NodePool, PeerOwner {
   }
 
   handle(to: AgentId, message: DurableDelivery): Promise<DurableReport> {
-    const { id, from, type, body, protocol, traceparent, correlationId, lane, generation, attempt } = message;
+    const { id, from, type, body, protocol, traceparent, via, correlationId, lane, generation, attempt } = message;
     const meta = {
+      ...via,
       protocol,
       durable: { id, lane, generation, attempt, ...(correlationId === undefined ? {} : { correlationId }) },
       ...(traceparent ? { traceparent } : {}),

@@ -1,11 +1,12 @@
 // What a durable message is in the database, and the statement parts that put messages into inboxes.
 
+import type { MessageWay } from '../contracts/envelope.ts';
 import { type AgentId, fromUuid, toUuid } from '../contracts/ids.ts';
 import type { InboxMessage, NewDurableMessage } from '../contracts/store.ts';
 
 /** Columns of a message as `jsonb_to_recordset` reads them: see {@link encodeMessage}. */
 export const MESSAGE_RECORD = `id uuid, tenant text, receiver uuid, to_id text, message_id text, sender text, lane text, type text, body jsonb, protocol text,
-  traceparent text, max_attempts int, idem_key text, idem_hash text, correlation text`;
+  traceparent text, via jsonb, max_attempts int, idem_key text, idem_hash text, correlation text`;
 
 export function encodeMessage(message: NewDurableMessage) {
   const { idempotency } = message;
@@ -21,6 +22,7 @@ export function encodeMessage(message: NewDurableMessage) {
     body: message.body,
     protocol: message.protocol === 'direct' ? undefined : message.protocol,
     traceparent: message.traceparent,
+    via: message.via,
     max_attempts: message.maxAttempts,
     idem_key: idempotency?.key,
     idem_hash: idempotency?.bodyHash,
@@ -46,8 +48,8 @@ asked AS (INSERT INTO message_reply AS q (tenant, correlation, message_id, kept_
   WHERE correlation IS NOT NULL AND (idem_key IS NULL OR id IN (SELECT target FROM keyed)) ORDER BY tenant, correlation, n
   ON CONFLICT (tenant, correlation) DO UPDATE SET message_id = excluded.message_id, kept_until = excluded.kept_until, state = 'pending',
     reply = NULL WHERE q.kept_until <= clock_timestamp() RETURNING message_id),
-ins AS (INSERT INTO inbox (receiver, id, tenant, sender, lane, type, body, protocol, traceparent, correlation, max_attempts)
-  SELECT receiver, id, tenant, sender, lane, type, body, protocol, traceparent, correlation, max_attempts FROM known
+ins AS (INSERT INTO inbox (receiver, id, tenant, sender, lane, type, body, protocol, traceparent, via, correlation, max_attempts)
+  SELECT receiver, id, tenant, sender, lane, type, body, protocol, traceparent, via, correlation, max_attempts FROM known
   WHERE (idem_key IS NULL OR id IN (SELECT target FROM keyed)) AND (correlation IS NULL OR id IN (SELECT message_id FROM asked))
   ORDER BY n RETURNING id)`;
 
@@ -73,6 +75,7 @@ export interface InboxRow {
   readonly body: unknown;
   readonly protocol: InboxMessage['protocol'] | null;
   readonly traceparent: string | null;
+  readonly via: MessageWay | null;
   readonly correlation: string | null;
   readonly attempts: number;
   readonly max_attempts: number;
@@ -91,6 +94,7 @@ export function inboxMessage(row: InboxRow): InboxMessage {
     body: row.body,
     protocol: row.protocol ?? 'direct',
     ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
+    ...(row.via === null ? {} : { via: row.via }),
     ...(row.correlation === null ? {} : { correlationId: row.correlation }),
     attempts: row.attempts,
     maxAttempts: row.max_attempts,

@@ -85,7 +85,7 @@ async function readInboxes(db: Db, reads: readonly InboxRead[]) {
   const { rows } = await db.query<InboxRow & { readonly i: number }>(
     sql(
       'message_read',
-      `SELECT q.i, m.receiver, m.seq, m.id, m.sender, m.lane, m.type, m.body, m.protocol, m.traceparent, m.correlation, m.attempts,
+      `SELECT q.i, m.receiver, m.seq, m.id, m.sender, m.lane, m.type, m.body, m.protocol, m.traceparent, m.via, m.correlation, m.attempts,
          m.max_attempts, m.crashes, greatest(0, coalesce(extract(epoch FROM m.due_at - clock_timestamp()) * 1000, 0))::float8 AS wait_ms
        FROM jsonb_to_recordset($1::jsonb) AS q(i int, receiver uuid, after bigint, most int)
        CROSS JOIN LATERAL (SELECT * FROM inbox m WHERE m.receiver = q.receiver AND m.seq > q.after ORDER BY m.seq LIMIT q.most) m

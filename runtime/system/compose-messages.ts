@@ -34,6 +34,7 @@ export function composeMessages(base: NodeBase & AgentParts, others: Others): Me
   const views = new Views({ store: store.channels, clock, freshMs: alone ? Number.POSITIVE_INFINITY : pollMs });
   const fanOuts = new FanOuts({
     post: pool,
+    durable: () => others().durable,
     counts,
     maxBytes: MAX_PAYLOAD_BYTES,
     onRefused: (letter, tenant) =>

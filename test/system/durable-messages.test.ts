@@ -168,6 +168,38 @@ describe.each(BACKENDS)('durable messages on $name', ({ database }) => {
     });
   });
 
+  test('a channel, a topic and a selection keep a durable message for each of their members, with the way it came', async () => {
+    const ids = [await spawn(), await spawn()];
+    const [one, two] = ids as [AgentId, AgentId];
+    await troupe.messages.channels.create({ name: 'books', members: ids });
+    await troupe.messages.subscribe({ agent: one, topic: 'orders.*' });
+    await troupe.agents.pause(two);
+    const n = (at: number) => ({ type: 'add', body: { n: at }, durable: true }) as const;
+    const call = { tenant: 'default', idempotencyKey: 'to-many' };
+    for (const _ of [1, 2]) {
+      const sent = await troupe.messages.send({ protocol: 'broadcast', channel: 'books', ...n(0) }, call);
+      expect(sent).toMatchObject({ protocol: 'broadcast', attempted: 2 });
+    }
+    await troupe.messages.send({ protocol: 'multicast', select: { ids }, ...n(1) });
+    await troupe.messages.send({ protocol: 'publish-subscribe', topic: 'orders.new', ...n(2) });
+    const direct = await troupe.messages.send({ protocol: 'direct', to: two, ...n(2) });
+    expect(direct).toMatchObject({ protocol: 'direct', outcome: 'stored', duplicate: false });
+    expect(await counted(one, 3)).toMatchObject({ count: 3, disorder: [], ways: ['books', null, 'orders.new'] });
+    await troupe.agents.resume(two);
+    expect(await counted(two, 3)).toMatchObject({ count: 3, disorder: [] });
+    const ask = { protocol: 'request-response', to: one, ...n(3), correlationId: 'third' } as const;
+    expect(await troupe.messages.send(ask)).toEqual({
+      protocol: 'request-response',
+      reply: { count: 4 },
+      replayed: false,
+    });
+    expect(await troupe.messages.send(ask)).toEqual({
+      protocol: 'request-response',
+      reply: { count: 4 },
+      replayed: true,
+    });
+  });
+
   test('a durable question is answered once: asked again with its correlation it has the first reply', async () => {
     const to = await spawn();
     const ask = (n: number, correlationId: string) =>

@@ -155,6 +155,8 @@ CREATE TABLE inbox (
   body jsonb,
   protocol text,
   traceparent text,
+  -- Topic, channel and hops of a message to many.
+  via jsonb,
   correlation text,
   accepted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   -- Handlers that failed, and at most how many may; deaths of its node or thread under suspicion.

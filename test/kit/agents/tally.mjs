@@ -20,12 +20,12 @@ const counted = z.object({
 
 export const tally = defineAgent({
   type: 'tally',
-  state: () => ({ count: 0, halves: 0, next: {}, disorder: [], attempts: {} }),
+  state: () => ({ count: 0, halves: 0, next: {}, disorder: [], ways: [] }),
   on: {
     add: {
       input: counted,
       async handle({ lane, n, slowMs, failTimes, exitTimes, relayTo }, ctx) {
-        const { attempt, messageId } = ctx.message;
+        const { attempt, messageId, topic, channel } = ctx.message;
         const { state } = ctx;
         const expected = state.next[lane] ?? 0;
         const disorder =
@@ -35,7 +35,8 @@ export const tally = defineAgent({
         if (attempt <= failTimes) throw new Error(`told to fail at attempt ${attempt}`);
         if (slowMs > 0) await sleep(slowMs);
         if (relayTo) await ctx.tell(relayTo, 'add', { lane: ctx.id, n: ctx.state.count }, { durable: true });
-        ctx.state = { ...ctx.state, count: ctx.state.count + 1 };
+        const ways = [...ctx.state.ways, topic ?? channel ?? null].slice(0, 3);
+        ctx.state = { ...ctx.state, count: ctx.state.count + 1, ways };
         return { count: ctx.state.count };
       },
     },
