@@ -5,7 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type ClusterProcess, clusterProcesses, type Processes, seeEachOther } from '../kit/cluster-processes.ts';
+import {
+  type ClusterProcess,
+  clusterProcesses,
+  type Processes,
+  Refused,
+  seeEachOther,
+} from '../kit/cluster-processes.ts';
 import { eventually } from '../kit/eventually.ts';
 import { tokenFor } from '../kit/node-process.ts';
 import { type Service, startRedis, testRedisUrl } from '../kit/services.ts';
@@ -14,7 +20,12 @@ const LIMIT_MS = 120_000;
 const cli = fileURLToPath(new URL('../../dist/http/cli.js', import.meta.url));
 
 interface Heard {
-  readonly heard: readonly { readonly body: unknown; readonly from: string | null; readonly protocol: string }[];
+  readonly heard: readonly {
+    readonly body: unknown;
+    readonly from: string | null;
+    readonly protocol: string;
+    readonly topic: string | null;
+  }[];
   readonly ends: readonly { readonly id: string; readonly reason: string }[];
   readonly undelivered: readonly string[];
 }
@@ -82,6 +93,36 @@ describe('three nodes', () => {
       return items.length >= 2 && items;
     });
     expect(new Set(letters.map(({ reason }) => reason))).toEqual(new Set(['actor_not_found']));
+  });
+
+  test('messages to many reach the members of other nodes, each once, and say how they came', async () => {
+    const [a, b, c] = nodes as [ClusterProcess, ClusterProcess, ClusterProcess];
+    const members = [await a.courier(), await b.courier(), await c.courier()];
+    const post = async (path: string, body: unknown): Promise<void> => {
+      const answer = await b.api('POST', path, body);
+      if (answer.status >= 300) throw new Refused(answer);
+    };
+    for (const agent of members) await post('/messages/subscribe', { agent, topic: 'orders.*' });
+    await eventually(async () => {
+      const { body } = await a.api('POST', '/messages/send', {
+        protocol: 'publish-subscribe',
+        topic: 'orders.new',
+        type: 'note',
+        body: 'published',
+      });
+      return body.attempted === 3;
+    });
+    await post('/messages/send', { protocol: 'multicast', select: { ids: members }, type: 'note', body: 'selected' });
+    for (const [at, id] of members.entries()) {
+      const node = nodes[at] as ClusterProcess;
+      const heard = await eventually(async () => {
+        const state = await stateOf(node, id);
+        return state.heard.some(({ body }) => body === 'selected') && state.heard;
+      });
+      expect(heard.filter(({ body }) => body === 'selected').map(({ protocol }) => protocol)).toEqual(['multicast']);
+      const published = heard.filter(({ body }) => body === 'published');
+      expect(published.at(-1)).toMatchObject({ protocol: 'publish-subscribe', topic: 'orders.new' });
+    }
   });
 
   test('a watch from a thread hears the end of an agent on another node once', async () => {

@@ -12,7 +12,8 @@ export const courier = defineAgent({
   state: { heard: [], ends: [], undelivered: [] },
   on: {
     where: (_message, ctx) => ({ id: ctx.id, node: ctx.node, thread: ctx.thread }),
-    note: ({ body, from, protocol }, ctx) => add(ctx, 'heard', { body, from: from ?? null, protocol }),
+    note: ({ body, from, protocol, topic }, ctx) =>
+      add(ctx, 'heard', { body, from: from ?? null, protocol, topic: topic ?? null }),
     state: (_message, ctx) => ctx.state,
     save: async (_message, ctx) => {
       await ctx.save();
