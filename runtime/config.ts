@@ -65,7 +65,7 @@ export const OPTIONS = {
   redisUrl: option(
     'REDIS_URL',
     url('redis', 'rediss').optional(),
-    'Redis for wake-ups between nodes; without it they poll',
+    'Redis for messages and wake-ups between nodes; without it they poll, and reach only agents of their own',
     true,
   ),
   ollamaHost: option(
