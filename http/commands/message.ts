@@ -7,13 +7,16 @@ import { connect, type RemoteOptions, withRemoteOptions } from './remote.ts';
 
 const BASE = '/api/agents/messages';
 const LETTERS = '/api/agents/dead-letters';
-type Flags = RemoteOptions & { readonly body?: string; readonly key?: string };
+type Flags = RemoteOptions & { readonly body?: string; readonly key?: string; readonly durable?: boolean };
 
 const sentText = (value: Row): string =>
   'reply' in value
     ? JSON.stringify(value.reply)
     : fields(value, ['outcome', 'via', 'attempted', 'filtered', 'viewId', 'messageId']);
-const bodyOf = ({ body }: Flags): Row => (body === undefined ? {} : { body: jsonArgument('--body', body) });
+const bodyOf = ({ body, durable }: Flags): Row => ({
+  ...(body === undefined ? {} : { body: jsonArgument('--body', body) }),
+  ...(durable ? { durable } : {}),
+});
 
 export function addMessageCommand(program: Command): void {
   const message = program.command('message').description('messages of a running server, by five protocols');
@@ -45,7 +48,8 @@ function addSending(message: Command): void {
       .argument(`<${target}>`)
       .argument('<type>', 'type of the message')
       .option('--body <json>', 'JSON, @file, or - for standard input')
-      .option('--key <key>', 'idempotency key: the same message is sent once');
+      .option('--key <key>', 'idempotency key: the same message is sent once')
+      .option('--durable', 'kept until it is handled, at least once');
   const send = async (flags: Flags, envelope: Row): Promise<void> => {
     const remote = await connect(flags);
     const headers = flags.key === undefined ? {} : { 'idempotency-key': flags.key };
@@ -83,6 +87,7 @@ function addSending(message: Command): void {
     .option('--group <name>', 'that are in this group')
     .option('--body <json>', 'JSON, @file, or - for standard input')
     .option('--key <key>', 'idempotency key: the same message is sent once')
+    .option('--durable', 'kept until it is handled, at least once')
     .action((type: string, flags: Flags & SelectorFlags) =>
       send(flags, { protocol: 'multicast', select: selectorOf(flags), type }),
     );

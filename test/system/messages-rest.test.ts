@@ -162,6 +162,28 @@ describe.each(STORES)('messages over REST on %s', (_name, database) => {
     await eventually(async () => (await statistics()).lateReplies > before);
   });
 
+  test('what is durable is stored, for each member of a view and for a question, and is one message by its key', async () => {
+    const [a, b] = (await agents(2)) as [string, string];
+    await node.api('POST', '/channels/create', { name: 'kept', members: [a, b] });
+    const direct = { protocol: 'direct', to: a, type: 'news', body: 1, durable: true };
+    const first = await send(direct, 'durable-1');
+    expect(first).toMatchObject({ status: 202, body: { outcome: 'stored', duplicate: false } });
+    expect(await send(direct, 'durable-1')).toMatchObject({
+      body: { messageId: first.body.messageId, duplicate: true },
+    });
+    const many = { protocol: 'broadcast', channel: 'kept', type: 'news', body: 2, durable: true };
+    for (const _again of [1, 2]) expect((await send(many, 'durable-2')).body).toMatchObject({ attempted: 2 });
+    const heard = await eventually(async () => {
+      const all = [await bodies(a), await bodies(b)];
+      return all.flat().length === 3 && all;
+    });
+    expect(heard).toEqual([[1, 2], [2]]);
+    const question = { protocol: 'request-response', to: b, type: 'forget', durable: true, correlationId: 'durable-3' };
+    expect(await send(question)).toMatchObject({ status: 200, body: { reply: true, replayed: false } });
+    expect(await send(question)).toMatchObject({ status: 200, body: { reply: true, replayed: true } });
+    await node.api('DELETE', '/channels/kept');
+  });
+
   test('an idempotency key makes a message one message', async () => {
     const id = await agent();
     const message = { protocol: 'direct', to: id, type: 'news', body: 1 };
