@@ -37,11 +37,13 @@ async function measure({ troupe, ids, last }: Audience, send: () => Promise<void
     await Promise.all(last.map((id) => troupe.agents.ask(id, 'counted', null, { timeoutMs: 10_000 })));
     took.push(performance.now() - began);
   }
-  for (const id of ids) {
-    const { counted } = (await troupe.agents.ask(id, 'counted', null, { timeoutMs: 10_000 })) as { counted: number };
-    if (counted !== BROADCASTS) throw new Error(`${id} counted ${counted} of ${BROADCASTS}`);
-    await troupe.agents.tell(id, 'reset', null);
-  }
+  await Promise.all(
+    ids.map(async (id) => {
+      const { counted } = (await troupe.agents.ask(id, 'counted', null, { timeoutMs: 10_000 })) as { counted: number };
+      if (counted !== BROADCASTS) throw new Error(`${id} counted ${counted} of ${BROADCASTS}`);
+      await troupe.agents.tell(id, 'reset', null);
+    }),
+  );
   return took.sort((a, b) => a - b)[Math.floor(took.length / 2)] ?? 0;
 }
 
