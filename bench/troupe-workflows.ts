@@ -6,7 +6,6 @@ import { TEXT, type WorkflowLoad, workflowRounds } from './peers/durable-workflo
 import type { Subject } from './scenario.ts';
 
 const AGENTS = 128;
-const WAIT_MS = 60_000;
 
 /** Each step is given the answer of the one before it. */
 const THREE_STEPS = {
@@ -28,9 +27,8 @@ export const troupeWorkflows = (load: WorkflowLoad): Subject => ({
     await Promise.all(Array.from({ length: AGENTS }, () => troupe.agents.spawn('probe')));
     return workflowRounds(postgres.url, load, {
       async run() {
-        const { id } = await troupe.workflows.run(THREE_STEPS);
-        const { output, status } = await troupe.workflows.wait(id, { timeoutMs: WAIT_MS });
-        return status === 'completed' ? answerOf(output) : status;
+        const flow = await troupe.workflows.run(THREE_STEPS);
+        return answerOf(await flow.output());
       },
       countSql: `SELECT count(*) AS n FROM workflow WHERE status = 'completed' AND output IS NOT NULL`,
       async close() {

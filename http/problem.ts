@@ -78,6 +78,7 @@ const STATUS = {
   upstream_failed: 502,
   definition_changed: 409,
   child_failed: 502,
+  workflow_failed: 502,
   budget_exceeded: 409,
   input_not_found: 404,
   input_closed: 409,

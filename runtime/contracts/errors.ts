@@ -66,6 +66,7 @@ export const ERROR_CODES = {
   upstream_failed: { retryable: false },
   definition_changed: { retryable: false },
   child_failed: { retryable: false },
+  workflow_failed: { retryable: false },
   budget_exceeded: { retryable: false },
   input_not_found: { retryable: false },
   input_closed: { retryable: false },

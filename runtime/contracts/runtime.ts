@@ -6,6 +6,7 @@ import type { AgentView, CreateAgent, UpdateAgent } from './agent.ts';
 import type { CallContext } from './call.ts';
 import type { Decision } from './coordination.ts';
 import type { DurableTell, StoredTell, TellResult } from './envelope.ts';
+import type { WireError } from './errors.ts';
 import type { RuntimeEvent } from './event.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
@@ -102,7 +103,7 @@ export interface TasksApi {
   submitMany(
     tasks: readonly SubmitTask[],
     call?: CallContext,
-  ): Promise<readonly ({ ok: true; task: TaskView } | { ok: false; error: import('./errors.ts').WireError })[]>;
+  ): Promise<readonly ({ ok: true; task: TaskView } | { ok: false; error: WireError })[]>;
   /** With `attempts`. Throws `task_not_found`. */
   get(id: string, call?: CallContext): Promise<TaskView>;
   list(filter: TaskListFilter, call?: CallContext): Promise<Page<TaskView>>;
@@ -124,6 +125,11 @@ export interface TasksApi {
   /** The terminal task, or the task as it is when `timeoutMs` is over. */
   wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<TaskView>;
 }
+
+/** `output` and `error` are null while it runs. */
+export type WorkflowOutcome = Pick<WorkflowView, 'status' | 'stopReason' | 'output'> & {
+  readonly error: WireError | null;
+};
 
 export interface WorkflowsApi {
   /**
@@ -178,7 +184,14 @@ export interface WorkflowsApi {
    * or, without it, what had not completed. Throws `workflow_invalid` for a step that never ran, `definition_changed`.
    */
   fork(id: string, options?: ForkWorkflow, call?: CallContext): Promise<WorkflowView>;
+  /** The view once the run has ended, or as it is after `timeoutMs`. */
   wait(id: string, options: { timeoutMs: number; signal?: AbortSignal }, call?: CallContext): Promise<WorkflowView>;
+  /** Like `wait`, without the steps: what the run came to costs no look into the store where the run is at home. */
+  outcome(
+    id: string,
+    options: { timeoutMs: number; signal?: AbortSignal },
+    call?: CallContext,
+  ): Promise<WorkflowOutcome>;
   decisions(
     id: string,
     page: { limit?: number; after?: number },

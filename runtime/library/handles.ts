@@ -152,6 +152,24 @@ export class RunHandle {
     }
   }
 
+  /**
+   * What it came to, once it is `completed` or `partial`. Rejects with the error it ended with, `workflow_failed` (details.status,
+   * details.stopReason) where it has none.
+   */
+  async output<Output = unknown>(options: { signal?: AbortSignal } = {}): Promise<Output> {
+    const wait = { timeoutMs: WAIT_STEP_MS, ...(options.signal ? { signal: options.signal } : {}) };
+    for (;;) {
+      const run = await this.#runtime.workflows.outcome(this.id, wait, this.#call);
+      const { status, stopReason, output, error } = run;
+      if (status === 'completed' || status === 'partial') return output as Output;
+      if (isTerminalWorkflow(status)) {
+        const message = `the workflow ended ${status} (${stopReason})`;
+        throw fromWireError(error ?? wireError('workflow_failed', message, { status, stopReason }));
+      }
+      options.signal?.throwIfAborted();
+    }
+  }
+
   cancel(): Promise<WorkflowView> {
     return this.#runtime.workflows.cancel(this.id, this.#call);
   }

@@ -9,7 +9,7 @@ import type { RunLoopParts } from './ports.ts';
 export interface RunHolder {
   /** Another node owns the run now, or it has moved on without this one: it is to be loaded again. */
   lost(coordinator: Coordinator): void;
-  ended(coordinator: Coordinator): void;
+  ended(coordinator: Coordinator, end: Advance['end']): void;
   /** A run inside came into being with the decision. */
   began(child: WorkflowRow): void;
   /** The decision wrote mail to another run. */
@@ -53,7 +53,7 @@ export class RunCommit {
       this.#holder.consult(coordinator);
       this.#startClaimed(advance, reserved, new Map(result.claimed.map((task) => [task.taskId, task])));
       if (result.cancelledRunning.length > 0) this.#parts.stopRunning(result.cancelledRunning);
-      if (prepared.ended) this.#holder.ended(coordinator);
+      if (prepared.ended) this.#holder.ended(coordinator, advance.end);
       return written;
     } catch (error) {
       slots.suspectClaims?.();

@@ -5,6 +5,7 @@ import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Dispose } from '../contracts/ports.ts';
 import type {
+  Advance,
   CreateAnswer,
   InboxEvent,
   NewWorkflow,
@@ -51,6 +52,8 @@ interface Run {
   readonly direct: InboxEvent[];
   /** Ends of its steps that are not settled yet. */
   readonly ends: HeldEnd[];
+  /** Who wants to know how it ends. */
+  readonly waiting: Set<(end: Advance['end']) => void>;
 }
 
 interface HeldEnd extends SettledStep {
@@ -82,7 +85,7 @@ export class RunLoop {
         this.#drop(id, 'detached');
         this.#doubtful.add(id);
       },
-      ended: ({ id }) => this.#drop(id, 'ended'),
+      ended: ({ id }, end) => this.#drop(id, 'ended', end),
       began: (child) => this.#beginChild(child),
       told: (id) => {
         this.poke(id);
@@ -126,6 +129,16 @@ export class RunLoop {
   /** Runs held in memory here. */
   get size(): number {
     return this.#runs.size;
+  }
+
+  /**
+   * Told once: how a run that is held here ended, or undefined when it is held here no longer. Undefined: it is not here.
+   */
+  onEnd(id: WorkflowId, listener: (end: Advance['end']) => void): Dispose | undefined {
+    const run = this.#runs.get(id);
+    if (!run) return undefined;
+    run.waiting.add(listener);
+    return () => void run.waiting.delete(listener);
   }
 
   coordinatorOf(id: WorkflowId): Coordinator | undefined {
@@ -471,20 +484,22 @@ export class RunLoop {
   #hold(coordinator: Coordinator, pattern: string, state: 'free' | 'busy' = 'free'): Run {
     const { observer } = this.#parts;
     const { id, tenant } = coordinator;
-    const run = { coordinator, busy: state === 'busy', turns: 0, reading: false, direct: [], ends: [] };
+    const busy = state === 'busy';
+    const run: Run = { coordinator, busy, turns: 0, reading: false, direct: [], ends: [], waiting: new Set() };
     this.#runs.set(id, run);
     observer?.runStarted?.({ id, tenant, pattern });
     for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);
     return run;
   }
 
-  #drop(id: WorkflowId, outcome: 'ended' | 'detached'): void {
+  #drop(id: WorkflowId, outcome: 'ended' | 'detached', end?: Advance['end']): void {
     const run = this.#runs.get(id);
     if (!run) return;
     this.#runs.delete(id);
     this.#mail.delete(id);
     this.#consultations.forget(id);
     if (run.ends.length > 0) this.#track(this.#settleAlone(run.ends.splice(0)));
+    for (const listener of run.waiting) listener(end);
     const { observer } = this.#parts;
     for (const step of run.coordinator.inFlight)
       observer?.stepEnded?.(id, step, outcome === 'ended' ? 'cancelled' : 'detached');

@@ -1,10 +1,10 @@
 // Looking at runs and waiting for them. A run that is held here is shown from memory, any other from its rows.
 
 import type { StepView } from '../contracts/coordination.ts';
-import { RuntimeError, toWireError } from '../contracts/errors.ts';
+import { RuntimeError, toWireError, type WireError } from '../contracts/errors.ts';
 import { isId, type TaskId, type WorkflowId } from '../contracts/ids.ts';
-import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
-import type { WorkflowRow } from '../contracts/store.ts';
+import type { CallContext, WorkflowOutcome, WorkflowsApi } from '../contracts/runtime.ts';
+import type { Advance, WorkflowRow } from '../contracts/store.ts';
 import type { TaskView } from '../contracts/task.ts';
 import { isTerminalWorkflow, type WorkflowView } from '../contracts/workflow.ts';
 import type { Coordinator } from './coordinator.ts';
@@ -14,6 +14,7 @@ import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
 import type { RunLoop } from './run-loop.ts';
 import type { RunMemory } from './run-memory.ts';
+import { asStored } from './step-end.ts';
 import { type ReadSteps, type StepsWanted, stepPage } from './step-page.ts';
 import { viewOf } from './workflow-view.ts';
 
@@ -101,6 +102,38 @@ export class RunReader {
         end.stop();
       }
     }
+  }
+
+  async outcome(id: string, { timeoutMs, signal }: Wait, call: CallContext): Promise<WorkflowOutcome> {
+    const { clock } = this.#parts.ambient;
+    const untilMs = clock.monotonicMs() + Math.min(LARGEST_WAIT_MS, Math.max(0, timeoutMs));
+    signal?.throwIfAborted();
+    const here = this.#heldFor(id, call);
+    const end = here && (await this.#endOf(here.id, untilMs - clock.monotonicMs(), signal));
+    if (end) {
+      const { status, stopReason, output, error } = end;
+      return { status, stopReason, output: asStored(output), error: asStored(error) as WireError | null };
+    }
+    // It is elsewhere, has ended before, or its time is up.
+    const wait = { timeoutMs: Math.max(0, untilMs - clock.monotonicMs()), ...(signal ? { signal } : {}) };
+    const { status, stopReason, output, error } = await this.wait(id, wait, call);
+    return { status, stopReason, output: output ?? null, error: error ?? null };
+  }
+
+  /** How a run that is held here ends; undefined after `waitMs`, when the signal aborts, or when it is held here no longer. */
+  #endOf(id: WorkflowId, waitMs: number, signal: AbortSignal | undefined): Promise<Advance['end']> {
+    return new Promise((resolve) => {
+      const done = (end?: Advance['end']): void => {
+        stopListening?.();
+        stopTimer();
+        signal?.removeEventListener('abort', onAbort);
+        resolve(end);
+      };
+      const onAbort = (): void => done();
+      const stopListening = this.#loop.onEnd(id, done);
+      const stopTimer = this.#parts.ambient.clock.setTimeout(done, waitMs);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
   }
 
   /** The view once the row is as wanted, or as it is after two polls. */

@@ -3,7 +3,7 @@
 import type { CoordinationStrategy, Decision } from '../contracts/coordination.ts';
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import { isId } from '../contracts/ids.ts';
-import type { CallContext, WorkflowsApi } from '../contracts/runtime.ts';
+import type { CallContext, WorkflowOutcome, WorkflowsApi } from '../contracts/runtime.ts';
 import type { InboxEvent, NewWorkflow, Page } from '../contracts/store.ts';
 import type { SettleTask } from '../contracts/task.ts';
 import { parseInput } from '../contracts/validation.ts';
@@ -165,6 +165,14 @@ export class WorkflowService implements WorkflowsApi {
 
   wait(id: string, options: Parameters<WorkflowsApi['wait']>[1], call: CallContext = LIBRARY): Promise<WorkflowView> {
     return this.#reader.wait(id, options, call);
+  }
+
+  outcome(
+    id: string,
+    options: Parameters<WorkflowsApi['outcome']>[1],
+    call: CallContext = LIBRARY,
+  ): Promise<WorkflowOutcome> {
+    return this.#reader.outcome(id, options, call);
   }
 
   async plan(body: CreateWorkflow, call: CallContext = LIBRARY): Promise<WorkflowPlan> {

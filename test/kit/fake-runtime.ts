@@ -480,6 +480,10 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         await until(id, () => find(workflows, id, tenant, 'workflow_not_found').endedAt !== null, timeoutMs, signal);
         return find(workflows, id, tenant, 'workflow_not_found');
       },
+      async outcome(id, options, call) {
+        const { status, stopReason, output, error } = await this.wait(id, options, call);
+        return { status, stopReason, output: output ?? null, error: error ?? null };
+      },
       async pause(id, call) {
         return setStatus(id, 'paused', enter('workflows.pause', call));
       },

@@ -158,6 +158,29 @@ describe('a node', () => {
     await ref.stop();
   });
 
+  test('gives the output of a workflow, as the store has it, or the reason why there is none', async () => {
+    const probe = await troupe.agents.spawn('probe');
+    const step = (input: object) => ({
+      tasks: [{ id: 'one', capability: 'probe.run', input, retry: { maxAttempts: 1 } }],
+    });
+    const flow = await troupe.workflows.run(step({ answer: { later: 1, b: 2 } }));
+    const output = await flow.output();
+    expect(JSON.stringify(output)).toBe(JSON.stringify((await flow.result()).output));
+    expect(await flow.output()).toEqual(output);
+    const broken = await troupe.workflows.run(step({ failTimes: 9 }));
+    const { status } = await broken.result();
+    expect(status).toBe('failed');
+    await expect(broken.output()).rejects.toMatchObject({ message: expect.stringContaining('as it was told') });
+    const slow = await troupe.workflows.run(step({ sleepMs: 60_000 }));
+    const cancelled = { code: 'workflow_failed', details: { status: 'cancelled' } };
+    const refused = expect(slow.output()).rejects.toMatchObject(cancelled);
+    const outcome = await troupe.workflows.outcome(slow.id, { timeoutMs: 5 });
+    expect(outcome).toMatchObject({ status: 'running', output: null, error: null });
+    await slow.cancel();
+    await refused;
+    await probe.stop();
+  });
+
   test('messages to nobody, to a full mailbox and late replies are told and kept', async () => {
     const ref = await troupe.agents.spawn('probe');
     await expect(ref.ask('slow', { ms: 400 }, { timeoutMs: 50 })).rejects.toMatchObject({ code: 'ask_timeout' });
