@@ -14,7 +14,15 @@ const at = '2026-01-01T00:00:00.000Z';
 /** One channel whose members a test changes. */
 function rig(freshMs: number) {
   const clock = new ManualClock();
-  const state = { view: 1, members: [1, 2], gone: false, gets: 0, reads: 0, hold: Promise.resolve() };
+  const state = {
+    view: 1,
+    members: [1, 2],
+    gone: false,
+    gets: 0,
+    reads: 0,
+    hold: Promise.resolve(),
+    begun: (): void => {},
+  };
   const row = (): ChannelRow => ({
     id,
     tenant: 'acme',
@@ -37,7 +45,9 @@ function rig(freshMs: number) {
       async members() {
         state.reads++;
         const read = { view: state.view, members: state.members.map(member) };
-        await state.hold;
+        const { hold } = state;
+        state.begun();
+        await hold;
         return state.gone ? null : read;
       },
     },
@@ -86,19 +96,20 @@ describe('a view', () => {
   test('that was being read while it changed is not kept', async () => {
     const { state, views, get, change } = rig(Number.POSITIVE_INFINITY);
     let go = (): void => undefined;
+    const begun = new Promise<void>((resolve) => {
+      state.begun = resolve;
+    });
     state.hold = new Promise((resolve) => {
       go = resolve;
     });
     const slow = get();
-    await Promise.resolve();
-    await Promise.resolve();
+    await begun;
     change([5]);
     views.drop('acme');
     state.hold = Promise.resolve();
-    const next = get();
+    expect(idsOf(await get())).toEqual([agent(5)]);
     go();
     await slow;
-    expect(idsOf(await next)).toEqual([agent(5)]);
     expect(idsOf(await get())).toEqual([agent(5)]);
   });
 
