@@ -10,6 +10,8 @@ export class Counts {
   /** Deliveries left out because of a condition of the member. */
   leftOut = 0;
   replayedReplies = 0;
+  /** Replies to durable questions that nobody waited for any more; they are kept for whoever asks again. */
+  lateDurable = 0;
   readonly #sent = new Map<Protocol, number>(PROTOCOLS.map((protocol) => [protocol, 0]));
   readonly #letters = new Map<DeadLetterReason, number>();
 
@@ -26,7 +28,7 @@ export class Counts {
       sent: Object.fromEntries(this.#sent),
       attempted: this.attempted,
       filtered: { refused: this.refused, leftOut: this.leftOut },
-      lateReplies: this.#letters.get('late_reply') ?? 0,
+      lateReplies: (this.#letters.get('late_reply') ?? 0) + this.lateDurable,
       replayedReplies: this.replayedReplies,
       deadLetters: Object.fromEntries(this.#letters),
     };

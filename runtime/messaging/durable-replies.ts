@@ -25,10 +25,10 @@ interface Waiter {
 const REMEMBERED = 10_000;
 
 export class DurableReplies {
-  lateReplies = 0;
   readonly #store: Pick<MessageStore, 'replies'>;
   readonly #ambient: Ambient;
   readonly #pollMs: number;
+  readonly #onLate: () => void;
   readonly #waiters = new Map<string, Set<Waiter>>();
   readonly #late = new Set<string>();
   #stopPolling: Dispose | undefined;
@@ -40,10 +40,13 @@ export class DurableReplies {
     readonly ambient: Ambient;
     /** Pace of looks while somebody waits. */
     readonly pollMs: number;
+    /** A reply came after its question had run out. */
+    readonly onLate: () => void;
   }) {
     this.#store = options.store;
     this.#ambient = options.ambient;
     this.#pollMs = options.pollMs;
+    this.#onLate = options.onLate;
   }
 
   wait(
@@ -85,7 +88,7 @@ export class DurableReplies {
     let wanted = false;
     for (const correlationId of correlationIds) {
       const key = `${tenant}\n${correlationId}`;
-      if (this.#late.delete(key)) this.lateReplies++;
+      if (this.#late.delete(key)) this.#onLate();
       wanted ||= this.#waiters.has(key);
     }
     if (wanted) void this.#read();

@@ -16,7 +16,14 @@ const TAKES_MAIL: ReadonlySet<string> = new Set(['idle', 'running', 'paused']);
 export function composeDurable(base: NodeBase & AgentParts, others: Others): DurableParts {
   const { options, ambient, node, store, bus, life, pool, home, agentTree } = base;
   const order = new SnapshotOrder();
-  const replies = new DurableReplies({ store: store.messages, ambient, pollMs: options.config.pollMs });
+  const replies = new DurableReplies({
+    store: store.messages,
+    ambient,
+    pollMs: options.config.pollMs,
+    onLate: () => {
+      others().counts.lateDurable++;
+    },
+  });
   const delivery = new DurableDelivery({
     store: store.messages,
     pool,

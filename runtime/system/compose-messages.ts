@@ -84,5 +84,5 @@ export function composeMessages(base: NodeBase & AgentParts, others: Others): Me
     ambient,
     agentOf: (id) => standIns.agentOf(id),
   }));
-  return { deadLetters, cluster, router, receptionist, offers, timers, requests };
+  return { deadLetters, counts, cluster, router, receptionist, offers, timers, requests };
 }

@@ -9,6 +9,7 @@ import type { NodeWorkforce } from '../agents/workforce.ts';
 import type { NodeCluster } from '../cluster/node-cluster.ts';
 import type { EventFeed } from '../contracts/ports.ts';
 import type { EventsApi } from '../contracts/runtime.ts';
+import type { Counts } from '../messaging/counts.ts';
 import type { DeadLetters } from '../messaging/dead-letters.ts';
 import type { DurableDelivery } from '../messaging/durable-delivery.ts';
 import type { DurableMessages } from '../messaging/durable-messages.ts';
@@ -47,6 +48,7 @@ export interface AgentParts {
 /** What agents say to each other and ask of the node. */
 export interface MessageParts {
   readonly deadLetters: DeadLetters;
+  readonly counts: Counts;
   /** The other nodes, and the way to their agents. */
   readonly cluster: NodeCluster;
   readonly router: Router;

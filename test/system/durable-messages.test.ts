@@ -215,8 +215,10 @@ describe.each(BACKENDS)('durable messages on $name', ({ database }) => {
     const ask = (timeoutMs: number) =>
       troupe.agents.ask(to, 'add', { n: 0, slowMs: 400 }, { timeoutMs, ...DURABLE, correlationId: 'slow' });
     await expect(ask(50)).rejects.toMatchObject({ code: 'ask_timeout' });
+    const { lateReplies } = troupe.messages.statistics();
     expect(await ask(20_000)).toEqual({ count: 1 });
     expect(await read(to)).toMatchObject({ count: 1, halves: 1 });
+    expect(troupe.messages.statistics().lateReplies).toBeGreaterThan(lateReplies);
   });
 
   test('a question whose handler keeps failing is answered with its error', async () => {
