@@ -124,6 +124,7 @@ export class RunLoop {
     for (const dispose of this.#subscriptions.splice(0)) dispose();
     while (this.#working.size > 0 || this.#polling) await Promise.allSettled([...this.#working, this.#polling]);
     for (const id of [...this.#runs.keys()]) this.#drop(id, 'detached');
+    await Promise.allSettled(this.#working);
   }
 
   /** Runs held in memory here. */
@@ -399,13 +400,18 @@ export class RunLoop {
     const prepared = await coordinator.prepare([started]).catch(() => undefined);
     if (!prepared) return undefined;
     let run: Run | undefined;
-    const { created } = await this.#commits.run(coordinator, prepared, async (advance) => {
+    const creating = this.#commits.run(coordinator, prepared, async (advance) => {
       const both = await store.createDecided(workflow, { ...advance, consumed: [] });
       if (both.created.outcome === 'created') {
         feed.publish(both.created.events);
         run = this.#hold(coordinator, spec.pattern, 'busy');
       }
       return both;
+    });
+    const { created } = await creating.catch((error: unknown) => {
+      // It may be there all the same, with nothing in its inbox that would tell of it.
+      this.#doubtful.add(id);
+      throw error;
     });
     if (run) this.#free(id, run);
     return created;
