@@ -51,14 +51,9 @@ const messageSchema = z
       .optional()
       .meta({ description: 'Kept until it is handled: at least once, with one effect in the state of the agent.' }),
     maxAttempts: maxAttemptsSchema.optional().meta({ description: 'Of a durable tell; default 5.' }),
-    correlationId: z
-      .string()
-      .min(1)
-      .max(200)
-      .optional()
-      .meta({
-        description: 'Of a durable ask: the same once more, within ten minutes after the reply, gives the first reply.',
-      }),
+    correlationId: z.string().min(1).max(200).optional().meta({
+      description: 'Of a durable ask: the same once more, within ten minutes after the reply, gives the first reply.',
+    }),
   })
   .refine(({ mode, timeoutMs }) => mode === 'ask' || timeoutMs === undefined, {
     path: ['timeoutMs'],
