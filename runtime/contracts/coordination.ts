@@ -72,7 +72,7 @@ export interface InboxEvent {
   readonly event: CoordinationEvent;
 }
 
-/** An agent that could do it. `load`: tasks it holds now over the tasks it takes at once. */
+/** An agent that could do it. `load`: tasks it holds now over the tasks it takes at once; of an agent of another node, whose load is not known, 0. */
 export interface Candidate {
   readonly agentId: string;
   readonly name: string | null;

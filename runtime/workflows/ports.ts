@@ -22,7 +22,7 @@ export interface CapabilityPort {
   }>;
 }
 
-/** Who could do it, and what they would take for it. Agents of this node. */
+/** Who could do it, and what they would take for it. */
 export interface BidderPort {
   /** Agents that offer the capability (`name` or `name@version`) and are not stopped, in a stable order. */
   offering(capability: string, tenant: string): Promise<readonly Candidate[]>;

@@ -57,6 +57,38 @@ describe('three nodes', () => {
     expect(await nodes[0]?.ask('the third', 'where')).toMatchObject({ id: named });
   });
 
+  test('agents of all nodes bid, and the best bid wins wherever it comes from', async () => {
+    const bids = [9, 2, 5];
+    const bidders = await Promise.all(
+      nodes.map(async (node, at) => {
+        const { body } = await node.api('POST', '/create', { type: 'probe', config: { bid: bids[at] } });
+        return String(body.id);
+      }),
+    );
+    const [decides] = nodes;
+    if (!decides) return expect.unreachable();
+    const award = async () => {
+      const { body } = await decides.api('POST', '/workflows/create?start=true', {
+        pattern: 'auction',
+        tasks: [{ id: 'a', capability: 'probe.run' }],
+        options: { replyByMs: 5_000 },
+      });
+      return eventually(async () => {
+        const { body: view } = await decides.api('GET', `/workflows/${String(body.id)}`);
+        return view.endedAt
+          ? (view.output as { awards: { winner: string; bids: { agentId: string }[] }[] })
+          : undefined;
+      }, 'the auction ends');
+    };
+    // The directory hears of new agents with their nodes' next roll-up.
+    const awards = await eventually(async () => {
+      const all = (await award()).awards;
+      return all[0]?.bids.length === bidders.length && all;
+    }, 'all three have bid');
+    expect(awards[0]?.bids.map(({ agentId }) => agentId).sort()).toEqual([...bidders].sort());
+    expect(awards[0]?.winner).toBe(bidders[1]);
+  });
+
   test('agents in threads ask and tell agents of other nodes, in order, with their sender', async () => {
     const [a, b, c] = nodes as [ClusterProcess, ClusterProcess, ClusterProcess];
     const [from, to] = [await a.courier(), await b.courier()];
