@@ -66,6 +66,7 @@ export interface Store {
   readonly workflows: WorkflowStore;
   readonly events: EventStore;
   readonly leases: LeaseStore;
+  readonly cluster: ClusterStore;
   readonly deadLetters: DeadLetterStore;
   readonly messages: MessageStore;
   readonly channels: ChannelStore;
@@ -77,7 +78,6 @@ export interface Store {
   pulse(): Promise<Pulse>;
   /** Round trip to the database; rejects with `store_unavailable`. */
   ping(): Promise<void>;
-  readonly cluster: ClusterStore;
   /** Bytes and rows (estimates) per table. */
   sizes(): Promise<readonly { readonly table: string; readonly rows: number; readonly bytes: number }[]>;
   /** Drops partitions and rows older than the policy; makes the coming partitions. */
