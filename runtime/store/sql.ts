@@ -16,8 +16,12 @@ export interface StoreDb extends Db {
   changes?(): number;
 }
 
-/** A named statement. The name stands for the text: one name, one text. */
+/** What needs no thought as an identifier; a longer one would be cut. */
+const NAME = /^[a-z][a-z0-9_]{0,61}$/;
+
+/** A named statement. The name stands for the text: one name, one text; it is prepared under it. */
 export function sql(name: string, text: string, ...params: readonly unknown[]): Statement {
+  if (!NAME.test(name)) throw new TypeError(`"${name}" is no name for a statement`);
   return { name, text, params };
 }
 

@@ -147,7 +147,7 @@ export function advanceKind(node: string, whole: boolean): OpKind<AdvanceOp, Adv
       status: op.status,
       ...(op.settles ? { settles: op.settles.map((end) => endOf(op, end)) } : {}),
     }),
-    statement: (json) => sql(name, text, json, node),
+    statement: (json) => sql(whole ? 'workflow_advance' : 'workflow_step', text, json, node),
     decode(op, rows, tasks) {
       const ok = rows.find(({ what }) => what === 'ok');
       if (!ok) return { outcome: 'conflict' };
