@@ -1,6 +1,7 @@
 // The ledger of a run: what it used, what its steps in flight may still use, what is left. Pure.
 // Reserved before a step starts, settled when it ends (what is not reported costs the call alone).
 
+import type { CoordinationCommand } from '../contracts/coordination.ts';
 import type { Budget, Usage } from '../contracts/workflow.ts';
 
 export const MEASURES = ['tokens', 'cost', 'calls', 'messages'] as const;
@@ -65,3 +66,26 @@ export function reserve(ledger: Ledger, wish: Reservation): Answer {
 /** The first measure of which more was used than allowed. */
 export const overdrawn = ({ limits, used }: Pick<Ledger, 'limits' | 'used'>): Measure | undefined =>
   MEASURES.find((measure) => (used[measure] ?? 0) > (limits[measure] ?? Number.POSITIVE_INFINITY));
+
+/** What a person may grant: the JSON schema of the answer. */
+export const GRANT = {
+  type: 'object',
+  properties: {
+    tokens: { type: 'integer', minimum: 0 },
+    cost: { type: 'number', minimum: 0 },
+    calls: { type: 'integer', minimum: 0 },
+    messages: { type: 'integer', minimum: 0 },
+  },
+  additionalProperties: false,
+};
+
+/** What starts and may use something. */
+type Spender = Extract<CoordinationCommand, { type: 'schedule' | 'spawn' }>;
+
+/** What a step may use at most, as far as anybody said. */
+export function wishOf(command: Spender, budget: Budget): Reservation {
+  if (command.type === 'schedule') return { calls: 1, ...amountsOf(command.reserve ?? budget.perStep) };
+  if (command.reserve) return amountsOf(command.reserve);
+  const own = limitsOf(command.workflow.budget as Budget | undefined, {});
+  return Object.keys(own).length > 0 ? own : 'rest';
+}

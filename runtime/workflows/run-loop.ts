@@ -4,23 +4,16 @@
 import { RuntimeError, toWireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Dispose } from '../contracts/ports.ts';
-import type {
-  Advance,
-  CreateAnswer,
-  InboxEvent,
-  NewWorkflow,
-  Recorded,
-  SettleAnswer,
-  SettledStep,
-  WorkflowRow,
-} from '../contracts/store.ts';
+import type { Advance, CreateAnswer, InboxEvent, NewWorkflow, Recorded, WorkflowRow } from '../contracts/store.ts';
 import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import type { SettleTask } from '../contracts/task.ts';
 import { isTerminalWorkflow } from '../contracts/workflow.ts';
 import { Consultations } from './consultations.ts';
-import { Coordinator, type CoordinatorParts, type Prepared } from './coordinator.ts';
+import type { Coordinator, Prepared } from './coordinator.ts';
 import { type Definition, definitionOf, type Strategies } from './definition.ts';
 import { giveUp } from './give-up.ts';
+import { commitWithEnds, type DecidedAnswer, type HeldEnd, settleAlone } from './held-ends.ts';
+import { FRESH, type HeldRun, HeldRuns } from './held-runs.ts';
 import type { RunLoopParts } from './ports.ts';
 import { recover } from './recovery.ts';
 import { RunCommit } from './run-commit.ts';
@@ -35,38 +28,12 @@ const LOAD_AT_ONCE = 10;
 
 /** Steps of a run whose first decision is committed with its creation; of a larger one the creation is answered first. */
 const MOST_FIRST_STEPS = 100;
-const FRESH = { memory: null, snapshotEvents: 0, recorded: null };
-
-/** `decided`: the run has taken it. */
-export type DecidedAnswer = SettleAnswer & { readonly decided?: boolean };
-
-interface Run {
-  readonly coordinator: Coordinator;
-  /** A decision is being committed. */
-  busy: boolean;
-  /** Decisions so far: what was read from the store before the last one began may have been taken by it. */
-  turns: number;
-  /** Its inbox is being read. */
-  reading: boolean;
-  /** Mail that came without being read, in its order. */
-  readonly direct: InboxEvent[];
-  /** Ends of its steps that are not settled yet. */
-  readonly ends: HeldEnd[];
-  /** Who wants to know how it ends. */
-  readonly waiting: Set<(end: Advance['end']) => void>;
-}
-
-interface HeldEnd extends SettledStep {
-  readonly resolve: (answer: DecidedAnswer) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 export class RunLoop {
   readonly #parts: RunLoopParts;
   readonly #strategies: Strategies;
   readonly #consultations: Consultations;
   readonly #commits: RunCommit;
-  readonly #runs = new Map<WorkflowId, Run>();
+  readonly #runs: HeldRuns;
   readonly #mail = new Set<WorkflowId>();
   /** Runs whose last commit has an unknown outcome, or whose load failed: read again by the next poll. */
   readonly #doubtful = new Set<WorkflowId>();
@@ -80,6 +47,7 @@ export class RunLoop {
   constructor(parts: RunLoopParts, strategies: Strategies) {
     this.#parts = parts;
     this.#strategies = strategies;
+    this.#runs = new HeldRuns(parts, strategies);
     this.#commits = new RunCommit(parts, {
       lost: ({ id }) => {
         this.#drop(id, 'detached');
@@ -123,7 +91,7 @@ export class RunLoop {
     this.#open = false;
     for (const dispose of this.#subscriptions.splice(0)) dispose();
     while (this.#working.size > 0 || this.#polling) await Promise.allSettled([...this.#working, this.#polling]);
-    for (const id of [...this.#runs.keys()]) this.#drop(id, 'detached');
+    for (const id of this.#runs.ids()) this.#drop(id, 'detached');
     await Promise.allSettled(this.#working);
   }
 
@@ -132,14 +100,9 @@ export class RunLoop {
     return this.#runs.size;
   }
 
-  /**
-   * Told once: how a run that is held here ended, or undefined when it is held here no longer. Undefined: it is not here.
-   */
+  /** See {@link HeldRuns.onEnd}. */
   onEnd(id: WorkflowId, listener: (end: Advance['end']) => void): Dispose | undefined {
-    const run = this.#runs.get(id);
-    if (!run) return undefined;
-    run.waiting.add(listener);
-    return () => void run.waiting.delete(listener);
+    return this.#runs.onEnd(id, listener);
   }
 
   coordinatorOf(id: WorkflowId): Coordinator | undefined {
@@ -149,14 +112,14 @@ export class RunLoop {
   /** A run that was started here just now. */
   begin(row: WorkflowRow, definition: Definition): void {
     if (!this.#open || this.#runs.has(row.id)) return;
-    this.#hold(this.#coordinator(row, definition, FRESH), row.pattern);
+    this.#runs.hold(this.#runs.coordinator(row, definition, FRESH), row.pattern);
     this.poke(row.id);
   }
 
   /** A run that came into being started: the commit that made it wrote its first mail, and only that, so nothing need be read. */
   beginNew(row: WorkflowRow, definition: Definition, recorded: Recorded | null = null): void {
     if (!this.#open || this.#runs.has(row.id) || row.startedAt === null) return;
-    this.#hold(this.#coordinator(row, definition, { ...FRESH, recorded }), row.pattern);
+    this.#runs.hold(this.#runs.coordinator(row, definition, { ...FRESH, recorded }), row.pattern);
     const event = { type: 'started', atMs: Date.parse(row.startedAt), seed: row.spec.seed } as const;
     this.deliver({ workflowId: row.id, eventId: 'started', event });
   }
@@ -265,7 +228,7 @@ export class RunLoop {
     }
   }
 
-  #goOn(id: WorkflowId, run: Run): void {
+  #goOn(id: WorkflowId, run: HeldRun): void {
     const something = run.direct.length > 0 || run.ends.length > 0;
     // What waits in the inbox goes before what keeps coming: a cancel must not wait for the last of ten thousand steps.
     if (!this.#open || !something || run.busy || run.reading || this.#mail.has(id) || this.#runs.get(id) !== run)
@@ -274,7 +237,7 @@ export class RunLoop {
   }
 
   /** One decision over what was read, what came directly and what has just ended. */
-  #turn(id: WorkflowId, run: Run, read: readonly InboxEvent[]): void {
+  #turn(id: WorkflowId, run: HeldRun, read: readonly InboxEvent[]): void {
     const known = new Set(read.map(({ eventId }) => eventId));
     const direct = run.direct.filter(({ eventId }) => !known.has(eventId)).slice(0, BATCH);
     run.direct.splice(0, read.length === 0 ? direct.length : run.direct.length);
@@ -284,7 +247,7 @@ export class RunLoop {
     this.#track(this.#advance(id, run, [...read, ...direct], ends));
   }
 
-  async #advance(id: WorkflowId, run: Run, mail: readonly InboxEvent[], ends: readonly HeldEnd[]): Promise<void> {
+  async #advance(id: WorkflowId, run: HeldRun, mail: readonly InboxEvent[], ends: readonly HeldEnd[]): Promise<void> {
     try {
       await this.#decide(run.coordinator, mail, ends);
       if (mail.length >= BATCH) this.#mail.add(id);
@@ -297,7 +260,7 @@ export class RunLoop {
   }
 
   /** It can decide again. */
-  #free(id: WorkflowId, run: Run): void {
+  #free(id: WorkflowId, run: HeldRun): void {
     run.busy = false;
     if (this.#open) this.#read();
     this.#goOn(id, run);
@@ -321,14 +284,14 @@ export class RunLoop {
     } catch (error) {
       const failure = new RuntimeError('definition_changed', 'the strategy of the run cannot go on', { cause: error });
       this.#parts.ambient.log.error('a strategy threw', { workflowId: coordinator.id, error });
-      await this.#settleAlone(ends);
+      await settleAlone(this.#parts.tasks, ends);
       await this.#giveUp(coordinator, failure);
       return;
     }
     const { store } = this.#parts;
     if (ends.length === 0)
       await this.#commits.run(coordinator, prepared, async (advance) => ({ advanced: await store.advance(advance) }));
-    else await this.#commitWith(coordinator, prepared, mail, ends);
+    else await commitWithEnds(this.#parts, this.#commits, { coordinator, prepared, mail, ends });
   }
 
   // ---- decisions in the commit of what they are about ------------------------------------------------------------------------
@@ -349,39 +312,6 @@ export class RunLoop {
     });
   }
 
-  async #commitWith(
-    coordinator: Coordinator,
-    prepared: Prepared,
-    mail: readonly InboxEvent[],
-    ends: readonly HeldEnd[],
-  ): Promise<void> {
-    const { store, feed } = this.#parts;
-    try {
-      const { settled, advanced } = await this.#commits.run(coordinator, prepared, async (advance) => {
-        const consumed = mail.map(({ eventId }) => eventId);
-        const both = await store.settleDecided(ends, { ...advance, consumed });
-        for (const answer of both.settled) if (answer.outcome === 'committed') feed.publish(answer.events);
-        return both;
-      });
-      const decided = advanced.outcome === 'committed';
-      ends.forEach(({ resolve }, at) => {
-        const answer = settled[at] ?? { outcome: 'fenced' };
-        resolve(answer.outcome === 'committed' ? { ...answer, events: [], decided } : answer);
-      });
-    } catch (error) {
-      // Refused for one of them, or nobody knows: each for itself now.
-      if ((error as { code?: unknown }).code === 'store_unavailable') for (const { reject } of ends) reject(error);
-      else await this.#settleAlone(ends);
-      throw error;
-    }
-  }
-
-  /** Never rejects: whoever waits hears of it. */
-  async #settleAlone(ends: readonly HeldEnd[]): Promise<void> {
-    const { tasks } = this.#parts;
-    await Promise.all(ends.map(({ settle, resolve, reject }) => tasks.settle(settle).then(resolve, reject)));
-  }
-
   /**
    * Creates a run that starts, with its first decision in the same commit, and holds it. Undefined where that cannot be and nothing was
    * done: create it, then {@link beginNew}. Rejects as `WorkflowStore.create` does.
@@ -390,7 +320,7 @@ export class RunLoop {
     const { store, feed } = this.#parts;
     const { id, tenant, spec, fork } = workflow;
     if (!this.#open || spec.tasks.length > MOST_FIRST_STEPS) return undefined;
-    const coordinator = this.#coordinator({ id, tenant, version: 1, depth: 0 }, definition, {
+    const coordinator = this.#runs.coordinator({ id, tenant, version: 1, depth: 0 }, definition, {
       memory: null,
       snapshotEvents: 0,
       recorded: fork?.recorded ?? null,
@@ -399,12 +329,12 @@ export class RunLoop {
     const started = { workflowId: id, eventId: 'started', event };
     const prepared = await coordinator.prepare([started]).catch(() => undefined);
     if (!prepared) return undefined;
-    let run: Run | undefined;
+    let run: HeldRun | undefined;
     const creating = this.#commits.run(coordinator, prepared, async (advance) => {
       const both = await store.createDecided(workflow, { ...advance, consumed: [] });
       if (both.created.outcome === 'created') {
         feed.publish(both.created.events);
-        run = this.#hold(coordinator, spec.pattern, 'busy');
+        run = this.#runs.hold(coordinator, spec.pattern, 'busy');
       }
       return both;
     });
@@ -450,12 +380,12 @@ export class RunLoop {
       try {
         const { definition, memory, snapshotEvents } = recover(this.#strategies, stored, taskIds);
         if (!this.#open || this.#runs.has(id)) return;
-        const coordinator = this.#coordinator(stored.row, definition, {
+        const coordinator = this.#runs.coordinator(stored.row, definition, {
           memory,
           snapshotEvents,
           recorded: stored.recorded,
         });
-        this.#hold(coordinator, stored.row.pattern);
+        this.#runs.hold(coordinator, stored.row.pattern);
         this.#consult(coordinator);
         this.poke(id);
       } catch (error) {
@@ -468,48 +398,12 @@ export class RunLoop {
     }
   }
 
-  #coordinator(
-    row: Pick<WorkflowRow, 'id' | 'tenant' | 'version' | 'depth'>,
-    definition: Definition,
-    known: Pick<CoordinatorParts, 'memory' | 'snapshotEvents' | 'recorded'>,
-  ): Coordinator {
-    const { id, tenant, version, depth } = row;
-    const { capabilities } = this.#parts;
-    return new Coordinator({
-      id,
-      tenant,
-      version,
-      definition,
-      capabilities,
-      strategies: this.#strategies,
-      depth,
-      ...known,
-    });
-  }
-
-  #hold(coordinator: Coordinator, pattern: string, state: 'free' | 'busy' = 'free'): Run {
-    const { observer } = this.#parts;
-    const { id, tenant } = coordinator;
-    const busy = state === 'busy';
-    const run: Run = { coordinator, busy, turns: 0, reading: false, direct: [], ends: [], waiting: new Set() };
-    this.#runs.set(id, run);
-    observer?.runStarted?.({ id, tenant, pattern });
-    for (const step of coordinator.inFlight) observer?.stepStarted?.(id, step);
-    return run;
-  }
-
   #drop(id: WorkflowId, outcome: 'ended' | 'detached', end?: Advance['end']): void {
-    const run = this.#runs.get(id);
+    const run = this.#runs.drop(id, outcome, end);
     if (!run) return;
-    this.#runs.delete(id);
     this.#mail.delete(id);
     this.#consultations.forget(id);
-    if (run.ends.length > 0) this.#track(this.#settleAlone(run.ends.splice(0)));
-    for (const listener of run.waiting) listener(end);
-    const { observer } = this.#parts;
-    for (const step of run.coordinator.inFlight)
-      observer?.stepEnded?.(id, step, outcome === 'ended' ? 'cancelled' : 'detached');
-    observer?.runEnded?.(id, outcome);
+    if (run.ends.length > 0) this.#track(settleAlone(this.#parts.tasks, run.ends.splice(0)));
   }
 
   async #giveUp(run: { readonly id: WorkflowId; readonly tenant: string; readonly version: number }, error: unknown) {

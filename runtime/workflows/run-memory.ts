@@ -84,3 +84,19 @@ export function newMemory(startedAtMs: number): RunMemory {
     called: 0,
   };
 }
+
+/** When a round was wanted, made, started and over. */
+export function timingOf({ step, round, kind, dueAtMs, scheduledAtMs }: InFlight, event: Outcome): StepTiming {
+  const { startedAtMs, createdAtMs, lastStartedAtMs, attempts, atMs } = event;
+  return {
+    step,
+    round,
+    ...(kind === 'task' ? {} : { kind }),
+    ...(dueAtMs === undefined ? {} : { dueAtMs }),
+    scheduledAtMs,
+    ...(createdAtMs === undefined ? {} : { createdAtMs }),
+    startedAtMs,
+    ...(attempts > 1 && typeof lastStartedAtMs === 'number' ? { attempts, lastStartedAtMs } : {}),
+    endedAtMs: atMs,
+  };
+}

@@ -5,11 +5,10 @@ import type { CoordinationCommand, CoordinationEvent, Decision, Verdict } from '
 import { type WireError, wireError } from '../contracts/errors.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
 import type { Budget, Usage } from '../contracts/workflow.ts';
-import type { StepTiming } from './analytics.ts';
-import { type Amounts, amountsOf, limitsOf, overdrawn, plus, type Reservation, reserve } from './budget.ts';
+import { type Amounts, amountsOf, GRANT, limitsOf, overdrawn, plus, reserve, wishOf } from './budget.ts';
 import type { Definition } from './definition.ts';
 import { taskIdOf } from './run-ids.ts';
-import type { InFlight, RunMemory } from './run-memory.ts';
+import { type InFlight, type RunMemory, timingOf } from './run-memory.ts';
 
 export interface Remembered {
   readonly memory: RunMemory;
@@ -388,43 +387,9 @@ export class Turn {
   }
 }
 
-function timingOf({ step, round, kind, dueAtMs, scheduledAtMs }: InFlight, event: Outcome): StepTiming {
-  const { startedAtMs, createdAtMs, lastStartedAtMs, attempts, atMs } = event;
-  return {
-    step,
-    round,
-    ...(kind === 'task' ? {} : { kind }),
-    ...(dueAtMs === undefined ? {} : { dueAtMs }),
-    scheduledAtMs,
-    ...(createdAtMs === undefined ? {} : { createdAtMs }),
-    startedAtMs,
-    ...(attempts > 1 && typeof lastStartedAtMs === 'number' ? { attempts, lastStartedAtMs } : {}),
-    endedAtMs: atMs,
-  };
-}
-
-const GRANT = {
-  type: 'object',
-  properties: {
-    tokens: { type: 'integer', minimum: 0 },
-    cost: { type: 'number', minimum: 0 },
-    calls: { type: 'integer', minimum: 0 },
-    messages: { type: 'integer', minimum: 0 },
-  },
-  additionalProperties: false,
-};
-
 const same = (
   left: { readonly step: string; readonly round: number },
   right: { readonly step: string; readonly round: number },
 ): boolean => left.step === right.step && left.round === right.round;
-
-/** What a step may use at most, as far as anybody said. */
-function wishOf(command: Exclude<Start, { type: 'await' }>, budget: Budget): Reservation {
-  if (command.type === 'schedule') return { calls: 1, ...amountsOf(command.reserve ?? budget.perStep) };
-  if (command.reserve) return amountsOf(command.reserve);
-  const own = limitsOf(command.workflow.budget as Budget | undefined, {});
-  return Object.keys(own).length > 0 ? own : 'rest';
-}
 
 const usageOf = (amounts: Amounts): Usage => ({ ...amounts });

@@ -29,9 +29,10 @@ import {
 } from './definition.ts';
 import { planned, statisticsOf, stuckRuns } from './figures.ts';
 import { recordedOf, withAppended } from './fork.ts';
+import type { DecidedAnswer } from './held-ends.ts';
 import type { RunLoopParts } from './ports.ts';
 import { RunControl } from './run-control.ts';
-import { type DecidedAnswer, RunLoop } from './run-loop.ts';
+import { RunLoop } from './run-loop.ts';
 import { RunReader } from './run-reader.ts';
 import type { EndedAttempt } from './step-end.ts';
 import type { StepsWanted } from './step-page.ts';
