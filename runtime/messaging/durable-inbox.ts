@@ -51,6 +51,15 @@ const STORE_RETRY_MAX_MS = 5_000;
 type Handled = Extract<DurableReport, { type: 'handled' }>;
 type Done = { readonly message: InboxMessage; readonly report: Handled };
 
+interface Reading {
+  /** Taken out of hand meanwhile; the read may still bring them. */
+  readonly left: Set<number>;
+  /** Lanes of which one came back meanwhile. They may be open again before the read is done. */
+  readonly heldUp: Set<string>;
+  /** The cell went meanwhile with what was in hand, and may be back already. */
+  lost: boolean;
+}
+
 export class DurableInbox {
   readonly id: AgentId;
   readonly epoch: number;
@@ -59,12 +68,11 @@ export class DurableInbox {
   readonly #window: number;
   readonly #lanes: Lanes;
   readonly #inHand = new Map<number, InboxMessage>();
-  /** Taken out of hand while a read is under way that may still bring them. */
-  #leftDuringRead: Set<number> | undefined;
+  /** What has changed since the read began that is under way. */
+  #reading: Reading | undefined;
   #after = 0;
   #rewinds = 0;
   #more = true;
-  #reading = false;
   #away = false;
   #gone = false;
   /** Messages at once while it is unknown which of them takes its thread or node down; undefined: no suspicion. */
@@ -86,7 +94,7 @@ export class DurableInbox {
 
   /** Nothing is in hand and nothing is known to wait. */
   get idle(): boolean {
-    return this.#gone || (this.#inHand.size === 0 && !this.#more && !this.#reading && this.#lanes.calm);
+    return this.#gone || (this.#inHand.size === 0 && !this.#more && this.#reading === undefined && this.#lanes.calm);
   }
 
   /** No message of it is under suspicion any more. */
@@ -125,9 +133,9 @@ export class DurableInbox {
   }
 
   async #read(room: number): Promise<void> {
-    this.#reading = true;
+    const reading: Reading = { left: new Set(), heldUp: new Set(), lost: false };
+    this.#reading = reading;
     this.#more = false;
-    this.#leftDuringRead = new Set();
     const { after, rewinds } = { after: this.#after, rewinds: this.#rewinds };
     // From the beginning, what is in hand is read again.
     const most = after === 0 ? room + this.#inHand.size : room;
@@ -136,7 +144,7 @@ export class DurableInbox {
       // A rewind meanwhile has the next read begin at the beginning.
       if (rewinds === this.#rewinds) this.#after = messages.at(-1)?.seq ?? after;
       if (messages.length === most) this.#more = true;
-      await this.#take(messages, room);
+      await this.#take(messages, room, reading);
     } catch (error) {
       // The next look tries again.
       this.#owner.ambient.log.debug('an inbox could not be read', {
@@ -144,17 +152,17 @@ export class DurableInbox {
         error: toWireError(error).message,
       });
     } finally {
-      this.#reading = false;
-      this.#leftDuringRead = undefined;
+      this.#reading = undefined;
     }
     this.#pump();
   }
 
-  async #take(messages: readonly InboxMessage[], room: number): Promise<void> {
+  async #take(messages: readonly InboxMessage[], room: number, reading: Reading): Promise<void> {
     const taken: InboxMessage[] = [];
     for (const message of messages) {
-      if (this.#inHand.has(message.seq) || this.#leftDuringRead?.has(message.seq)) continue;
-      if (this.#lanes.holds(message.lane)) continue;
+      if (this.#inHand.has(message.seq) || reading.left.has(message.seq)) continue;
+      // Behind one that came back: what is read anew brings both, in order.
+      if (this.#lanes.holds(message.lane) || reading.heldUp.has(message.lane)) continue;
       if (message.crashes >= this.#owner.poisonAfter) await this.#poison(message);
       else if (message.waitMs > 0) this.#lanes.hold(message.lane, message.waitMs);
       else if (taken.length === room || (message.crashes > 0 && taken.length > 0)) {
@@ -168,10 +176,14 @@ export class DurableInbox {
         break;
       } else taken.push(message);
     }
+    // These are behind the ones that were lost, which are read anew when the cell is back. Sent now they would wait for it and be first.
+    if (reading.lost) return;
     if (messages.length === 0) this.#careful = undefined;
-    if (taken.length === 0) return;
-    if (this.#careful !== undefined && !(await this.#suspected(taken))) return;
-    for (const message of taken) this.#deliver(message);
+    const fit = taken.filter(({ lane }) => !reading.heldUp.has(lane));
+    if (fit.length === 0) return;
+    // With a suspicion nothing else is in hand: nothing comes back meanwhile.
+    if (this.#careful !== undefined && !(await this.#suspected(fit))) return;
+    for (const message of fit) this.#deliver(message);
   }
 
   #goOnAt(seq: number): void {
@@ -220,7 +232,7 @@ export class DurableInbox {
 
   #leave(message: InboxMessage): void {
     this.#inHand.delete(message.seq);
-    this.#leftDuringRead?.add(message.seq);
+    this.#reading?.left.add(message.seq);
   }
 
   // ---- what became of it ------------------------------------------------------------------------------------------------------
@@ -235,6 +247,7 @@ export class DurableInbox {
         this.#handled(this.#covered.splice(0));
         return;
       case 'failed':
+        this.#reading?.heldUp.add(message.lane);
         this.#lanes.hold(message.lane);
         this.#lanes.leave(message.lane);
         void this.#failed(message, report);
@@ -260,6 +273,7 @@ export class DurableInbox {
     }
     for (const done of covered) this.#leave(done.message);
     this.#away = true;
+    if (this.#reading) this.#reading.lost = true;
     if (code === 'target_lost') this.#careful = 1;
     this.#back(message, false);
   }
@@ -267,6 +281,7 @@ export class DurableInbox {
   /** It is only in the store again, and comes with a later read: when its lane opens, or its cell is back. */
   #back(message: InboxMessage, holds: boolean): void {
     this.#leave(message);
+    this.#reading?.heldUp.add(message.lane);
     if (holds) this.#lanes.hold(message.lane, AGAIN_MS);
     this.#lanes.leave(message.lane);
     this.#pump();
