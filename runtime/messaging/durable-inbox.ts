@@ -92,9 +92,10 @@ export class DurableInbox {
     this.#lanes = new Lanes(owner.ambient.clock, owner.nextGeneration, () => this.rewind());
   }
 
-  /** Nothing is in hand and nothing is known to wait. */
+  /** Nothing is in hand, nothing is known to wait, and no suspicion would be forgotten with it: its cell may be away for long. */
   get idle(): boolean {
-    return this.#gone || (this.#inHand.size === 0 && !this.#more && this.#reading === undefined && this.#lanes.calm);
+    if (this.#gone) return true;
+    return this.calm && this.#inHand.size === 0 && !this.#more && this.#reading === undefined && this.#lanes.calm;
   }
 
   /** No message of it is under suspicion any more. */

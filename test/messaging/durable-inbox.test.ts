@@ -144,3 +144,17 @@ test('what was being read when a message failed does not overtake it when its la
   expect(seqs()).toEqual([1, 2, 5, 1, 2, 3, 4]);
   inbox.close();
 });
+
+test('a read that finds nothing more when the thread has died does not end the suspicion, and it is not forgotten while the cell is away', async () => {
+  const { inbox, reads, sent, seqs, suspected } = inboxOver(2);
+  inbox.notify();
+  await reads[0]?.answer();
+  inbox.notify();
+  for (const lost of [...sent]) await lost.refuse('target_lost');
+  await reads[1]?.answer();
+  expect(inbox).toMatchObject({ calm: false, idle: false });
+  inbox.rewind();
+  await reads[2]?.answer();
+  expect(seqs()).toEqual([1, 2, 1]);
+  expect(suspected).toEqual([1]);
+});
