@@ -38,7 +38,11 @@ describe.each(BACKENDS)('durable messages on $name', ({ database }) => {
       const state = await read(id).catch(() => undefined);
       return state !== undefined && state.count >= count && state;
     });
-  const letters = async (to: AgentId) => (await troupe.system.deadLetters({ to, limit: 100 })).items;
+  /** Without this test's own questions: one that is on its way to a thread that dies is a letter too. */
+  const letters = async (to: AgentId) => {
+    const { items } = await troupe.system.deadLetters({ to, limit: 100 });
+    return items.filter(({ type }) => type !== 'read');
+  };
 
   test('all are handled once, in the order in which they were told', async () => {
     const to = await spawn();
