@@ -3,12 +3,6 @@
 
 import type { Statement } from '../contracts/store.ts';
 
-/** Names that need no thought as identifiers; a longer one would be cut. */
-const NAME = /^[a-z][a-z0-9_]{0,61}$/;
-
-/** Whether a statement can be prepared under its name. */
-export const isNamed = ({ name }: Pick<Statement, 'name'>): boolean => NAME.test(name);
-
 export const prepareSql = ({ name, text }: Pick<Statement, 'name' | 'text'>): string => `PREPARE ${name} AS ${text}`;
 
 /** @throws an error with the SQLSTATE of the database for a text that it cannot hold. */

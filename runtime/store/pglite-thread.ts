@@ -4,7 +4,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PGlite, type Results } from '@electric-sql/pglite';
 import type { Rows, Statement } from '../contracts/store.ts';
-import { executeSql, isNamed, prepareSql } from './pglite-execute.ts';
+import { executeSql, prepareSql } from './pglite-execute.ts';
 import type { PgliteReply, PgliteRequest, PgliteStart } from './pglite-wire.ts';
 
 const start = workerData as PgliteStart;
@@ -55,16 +55,9 @@ const rowsOf = ({ rows, affectedRows }: Results): Rows => ({
 
 /** All or nothing: one simple query is one transaction. */
 async function batch(db: PGlite, statements: readonly Statement[]): Promise<readonly Rows[]> {
-  if (statements.every(isNamed)) {
-    const query = statements.map(executeSql).join(';');
-    for (const statement of statements) await prepare(db, statement);
-    return (await db.exec(query, options)).map(rowsOf);
-  }
-  return db.transaction(async (tx) => {
-    const results = [];
-    for (const { text, params } of statements) results.push(rowsOf(await tx.query(text, [...params], options)));
-    return results;
-  });
+  const query = statements.map(executeSql).join(';');
+  for (const statement of statements) await prepare(db, statement);
+  return (await db.exec(query, options)).map(rowsOf);
 }
 
 async function handle(request: PgliteRequest): Promise<unknown> {

