@@ -20,7 +20,10 @@ export async function readRuns(at: { readonly databaseUrl?: string; readonly dat
   const db = await openDatabase(at, ambient);
   try {
     const runs = await db.query<Row>(
-      sql('books_runs', `SELECT ${WORKFLOW_COLUMNS}, journal_seq, decision_seq, event_seq, state_hash FROM workflow ORDER BY id`),
+      sql(
+        'books_runs',
+        `SELECT ${WORKFLOW_COLUMNS}, journal_seq, decision_seq, event_seq, state_hash FROM workflow ORDER BY id`,
+      ),
     );
     const records: RunRecord[] = [];
     for (const row of runs.rows) records.push({ row: workflowOf(row), booked: await booked(db, row) });
