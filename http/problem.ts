@@ -42,6 +42,7 @@ const STATUS = {
   dead_letter_not_found: 404,
   replay_limit: 409,
   unknown_agent_type: 422,
+  no_node_fits: 422,
   not_a_module: 422,
   no_node_has_type: 503,
   illegal_transition: 409,

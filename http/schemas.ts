@@ -121,6 +121,7 @@ export const nodesSchema = z
           description: 'suspect: its lease has expired, and its work is about to be given to others.',
         }),
         self: z.boolean().meta({ description: 'The node that answers.' }),
+        labels: z.record(z.string(), z.string()).meta({ description: 'What agents may require of it.' }),
         agents: z.number().int(),
         heartbeatAgeMs: z.number(),
         startedAt: z.string(),

@@ -2,6 +2,7 @@
 
 import { statSync } from 'node:fs';
 import { z } from 'zod';
+import { labelsSchema } from './contracts/agent.ts';
 import { RuntimeError } from './contracts/errors.ts';
 
 const flag = z.union([
@@ -21,6 +22,19 @@ const list = z.union([
       .map((part) => part.trim())
       .filter(Boolean),
   ),
+]);
+/** `gpu=true,zone=a`, or names with values. */
+const labels = z.union([
+  labelsSchema,
+  z
+    .string()
+    .transform((text, ctx) => {
+      const pairs = text.split(',').map((part) => part.trim().split('='));
+      if (pairs.every((pair) => pair.length === 2)) return Object.fromEntries(pairs) as Record<string, string>;
+      ctx.addIssue({ code: 'custom', message: 'expected names with values like gpu=true,zone=a' });
+      return z.NEVER;
+    })
+    .pipe(labelsSchema),
 ]);
 /** Told at the start: a fence around folders that do not exist would only show as agents that may read nothing. */
 const folders = list
@@ -74,6 +88,11 @@ export const OPTIONS = {
     'Ollama server; agents fall back to extraction when none answers',
   ),
   ollamaModel: option('TROUPE_OLLAMA_MODEL', z.string().min(1).default('llama3.2'), 'model the agents ask for'),
+  labels: option(
+    'TROUPE_LABELS',
+    labels.default({}),
+    'labels of this node, like gpu=true,zone=a; agents may require them',
+  ),
   threads: option('TROUPE_THREADS', int(1, 256).optional(), 'threads of the pool; default the cores, at least 2'),
   agentRoots: option('TROUPE_AGENTS', list.default([]), 'folders or files with agent modules, comma separated'),
   fileRoots: option(

@@ -2,7 +2,7 @@
 
 import type { AnyActorLogic, InputFrom } from 'xstate';
 import { z } from 'zod';
-import { isolationSchema } from '../../runtime/contracts/agent.ts';
+import { isolationSchema, labelsSchema } from '../../runtime/contracts/agent.ts';
 import { type MailboxOptions, mailboxOptionsSchema } from '../../runtime/contracts/envelope.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import { type SupervisionOptions, supervisionOptionsSchema } from '../../runtime/contracts/supervision.ts';
@@ -35,6 +35,8 @@ export interface ActorOptions<Logic extends AnyActorLogic> {
   readonly mailbox?: MailboxOptions;
   readonly supervision?: SupervisionOptions;
   readonly isolation?: 'shared' | 'dedicated';
+  /** Labels that a node must have to host it. */
+  readonly requires?: Readonly<Record<string, string>>;
 }
 
 const logicSchema = z.custom<AnyActorLogic>(
@@ -52,6 +54,7 @@ const actorOptionsSchema = z
     mailbox: mailboxOptionsSchema.prefault({}),
     supervision: supervisionOptionsSchema.prefault({}),
     isolation: isolationSchema.default('shared'),
+    requires: labelsSchema.optional(),
   })
   .superRefine((options, ctx) => {
     const at = options.persist ? stateWithAfter(options.logic) : undefined;

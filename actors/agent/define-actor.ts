@@ -34,6 +34,7 @@ function manifestOf(actor: ResolvedActor): ActorManifest {
     mailbox: actor.mailbox,
     supervision: actor.supervision,
     isolation: actor.isolation,
+    ...(actor.requires ? { requires: actor.requires } : {}),
     concurrency: 1,
     bids: false,
   };

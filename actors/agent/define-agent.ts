@@ -84,6 +84,7 @@ function manifestOf(agent: ResolvedAgent): ActorManifest {
     mailbox: agent.mailbox,
     supervision: agent.supervision,
     isolation: agent.isolation,
+    ...(agent.requires ? { requires: agent.requires } : {}),
     concurrency: agent.concurrency,
     bids: agent.bid !== undefined,
   };

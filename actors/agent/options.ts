@@ -1,7 +1,7 @@
 // What a module says about its agent type, and the checks that refuse a bad definition when it is made, naming the field.
 
 import { z } from 'zod';
-import { CAPABILITY_NAME, isolationSchema } from '../../runtime/contracts/agent.ts';
+import { CAPABILITY_NAME, isolationSchema, labelsSchema } from '../../runtime/contracts/agent.ts';
 import { type Bid, CALL_FOR_BIDS, type CallForBids } from '../../runtime/contracts/coordination.ts';
 import { type MailboxOptions, type Message, mailboxOptionsSchema } from '../../runtime/contracts/envelope.ts';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
@@ -61,6 +61,8 @@ export interface AgentOptions<
   readonly supervision?: SupervisionOptions;
   /** Default `shared`. */
   readonly isolation?: 'shared' | 'dedicated';
+  /** Labels that a node must have to host its agents (`TROUPE_LABELS` there), like `{ gpu: 'true' }`. Default none. */
+  readonly requires?: Readonly<Record<string, string>>;
   /** Tasks at once, default 1. */
   readonly concurrency?: number;
   /** Keep messages in the mailbox while a task runs, instead of handling them between its awaits. Needs `concurrency: 1`. */
@@ -118,6 +120,7 @@ export interface ResolvedAgent {
   readonly mailbox: z.output<typeof mailboxOptionsSchema>;
   readonly supervision: z.output<typeof supervisionOptionsSchema>;
   readonly isolation: 'shared' | 'dedicated';
+  readonly requires?: Readonly<Record<string, string>>;
   readonly concurrency: number;
   readonly deferWhileRunning: boolean;
   readonly bid?: BidFunction;
@@ -157,6 +160,7 @@ const agentOptionsSchema = z
     mailbox: mailboxOptionsSchema.prefault({}),
     supervision: supervisionOptionsSchema.prefault({}),
     isolation: isolationSchema.default('shared'),
+    requires: labelsSchema.optional(),
     concurrency: z.number().int().min(1).max(10_000).default(1),
     deferWhileRunning: z.boolean().default(false),
     bid: func.optional(),

@@ -18,6 +18,8 @@ const show = (agent: Row): string =>
     'version',
     'reason',
     'labels',
+    'requires',
+    'waiting',
     'config',
   ]);
 
@@ -32,15 +34,17 @@ export function addAgentsCommand(program: Command): void {
     .option('--capabilities <names>', 'only these of the type, comma separated')
     .option('--isolation <kind>', 'shared or dedicated')
     .option('--labels <json>', 'names with values that multicast selects by, like {"team":"red"}')
+    .option('--requires <json>', 'labels its node must have, like {"gpu":"true"}')
     .action(async (type: string, flags: RemoteOptions & Record<string, string | undefined>) => {
       const remote = await connect(flags);
-      const { name, isolation, config, capabilities, labels } = flags;
+      const { name, isolation, config, capabilities, labels, requires } = flags;
       const body = {
         type,
         name,
         isolation,
         ...(config === undefined ? {} : { config: jsonArgument('--config', config) }),
         ...(labels === undefined ? {} : { labels: jsonArgument('--labels', labels) }),
+        ...(requires === undefined ? {} : { requires: jsonArgument('--requires', requires) }),
         ...(capabilities === undefined ? {} : { capabilities: capabilities.split(',').map((part) => part.trim()) }),
       };
       print(await remote.send('POST', `${BASE}/create`, body), flags.json, show);

@@ -17,7 +17,10 @@ function show({ items }: { items: Row[] }): string {
   const rows = items.map((node) => ({
     ...node,
     self: node.self === true ? 'yes' : '',
+    labels: Object.entries((node.labels ?? {}) as Record<string, string>)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
     heartbeatAgeMs: Math.round(Number(node.heartbeatAgeMs)),
   }));
-  return table(rows, ['id', 'host', 'pid', 'state', 'self', 'agents', 'heartbeatAgeMs']);
+  return table(rows, ['id', 'host', 'pid', 'state', 'self', 'labels', 'agents', 'heartbeatAgeMs']);
 }

@@ -7,6 +7,7 @@ import {
   agentStateSchema,
   type CreateAgent,
   createAgentSchema,
+  type Labels,
   LIFECYCLE_EVENTS,
   type LifecycleEvent,
   type UpdateAgent,
@@ -17,7 +18,7 @@ import { type DurableTell, maxAttemptsSchema, type StoredTell, type TellResult }
 import { RuntimeError } from '../contracts/errors.ts';
 import { type AgentId, isId, type NodeId } from '../contracts/ids.ts';
 import type { RemoteRoute } from '../contracts/messaging.ts';
-import type { Ambient, Dispose, EventFeed, Manifest, ThreadPool } from '../contracts/ports.ts';
+import type { Ambient, Bus, Dispose, EventFeed, Manifest, ThreadPool } from '../contracts/ports.ts';
 import type { AgentListFilter, AgentsApi, AskOptions, CallContext, RemovalReport } from '../contracts/runtime.ts';
 import type { AgentRow, Page, Store } from '../contracts/store.ts';
 import type { Terminated } from '../contracts/supervision.ts';
@@ -25,6 +26,7 @@ import { invalidInput, parseInput } from '../contracts/validation.ts';
 import type { CellStats } from '../contracts/wire.ts';
 import type { AgentHome, Resident } from './agent-home.ts';
 import { viewOf } from './agent-view.ts';
+import { fits, labelText, requirementsOf, waitsFor } from './hosting.ts';
 import { unknownType } from './manifest.ts';
 import type { AgentTree, RunningOn } from './ports.ts';
 
@@ -43,6 +45,9 @@ export interface AgentServiceOptions {
   /** Messages that are kept until they are handled. */
   readonly durable: () => DurableDoor;
   readonly draining: () => boolean;
+  readonly bus: Pick<Bus, 'publish'>;
+  /** Of this node. */
+  readonly labels: Labels;
   /** SHA-256 of a value's canonical JSON. */
   readonly hash: (value: unknown) => string;
 }
@@ -71,6 +76,8 @@ export class AgentService implements AgentsApi {
     const wanted = parseInput(createAgentSchema, agent);
     const entry = this.#activeType(wanted.type);
     refuseForeignCapabilities(entry, wanted.capabilities);
+    const requires = requirementsOf(entry.requires, wanted.requires);
+    this.#refuseUnhostable(requires);
     const id = ambient.newId('agent');
     const outcome = await store.agents.create({
       id,
@@ -82,11 +89,16 @@ export class AgentService implements AgentsApi {
       capabilities: wanted.capabilities ?? null,
       isolation: wanted.isolation ?? entry.isolation,
       ...(wanted.labels ? { labels: wanted.labels } : {}),
+      ...(requires ? { requires } : {}),
       ...(call.idempotencyKey ? { idempotency: { key: call.idempotencyKey, bodyHash: hash(wanted) } } : {}),
     });
     switch (outcome.outcome) {
       case 'created':
         feed.publish(outcome.events);
+        if (outcome.agent.owner === null) {
+          this.#options.bus.publish({ type: 'agent', agentId: id });
+          return this.#view(outcome.agent);
+        }
         // A new agent has no figures yet: asking its thread for those of all the others would cost more than the spawn.
         return this.#render(home.launchNew(outcome.agent, manifest.get(entry.type) ?? entry).row, NO_STATS);
       case 'duplicate':
@@ -121,7 +133,11 @@ export class AgentService implements AgentsApi {
       ...(filter.cursor === undefined ? {} : { cursor: filter.cursor }),
     });
     const stats = await this.#cellStats();
-    return { items: page.items.map((row) => this.#render(row, stats)), nextCursor: page.nextCursor };
+    const hosts = page.items.some(({ owner }) => owner === null) ? await store.cluster.hosts() : [];
+    return {
+      items: page.items.map((row) => this.#render(row, stats, waitsFor(row, hosts))),
+      nextCursor: page.nextCursor,
+    };
   }
 
   async update(
@@ -269,6 +285,14 @@ export class AgentService implements AgentsApi {
     };
   }
 
+  /** An embedded database is one node's own: what it cannot host nobody ever will. */
+  #refuseUnhostable(requires: Labels | undefined): void {
+    const { store, labels } = this.#options;
+    if (store.kind !== 'pglite' || fits(labels, requires)) return;
+    const why = `no node can host it: it requires ${labelText(requires ?? {})}, and this node, the only one of its database, has ${labelText(labels) || 'no labels'}`;
+    throw new RuntimeError('no_node_fits', `${why}; set TROUPE_LABELS`, { details: { requires, labels } });
+  }
+
   #activeType(type: string): ManifestEntry {
     const entry = this.#options.manifest.get(type);
     if (entry?.active) return entry;
@@ -344,10 +368,12 @@ export class AgentService implements AgentsApi {
   }
 
   async #view(row: AgentRow): Promise<AgentView> {
-    return this.#render(row, this.#options.home.get(row.id) ? await this.#cellStats() : NO_STATS);
+    if (this.#options.home.get(row.id)) return this.#render(row, await this.#cellStats());
+    const waiting = row.owner === null ? waitsFor(row, await this.#options.store.cluster.hosts()) : undefined;
+    return this.#render(row, NO_STATS, waiting);
   }
 
-  #render(row: AgentRow, stats: ReadonlyMap<AgentId, CellStats>): AgentView {
+  #render(row: AgentRow, stats: ReadonlyMap<AgentId, CellStats>, waiting?: string): AgentView {
     const { tree, pool, ambient, manifest, home } = this.#options;
     const resident: Resident | undefined = home.get(row.id);
     const supervised = resident ? tree.get(row.id) : undefined;
@@ -360,6 +386,7 @@ export class AgentService implements AgentsApi {
       cell: stats.get(row.id),
       thread,
       nowMs: ambient.clock.nowMs(),
+      waiting: resident ? undefined : waiting,
     });
   }
 

@@ -23,6 +23,8 @@ export interface Live {
   readonly cell: CellStats | undefined;
   readonly thread: ThreadStats | undefined;
   readonly nowMs: number;
+  /** Why no node owns it. */
+  readonly waiting?: string | undefined;
 }
 
 export function viewOf(row: AgentRow, entry: ManifestEntry | undefined, live: Live): AgentView {
@@ -36,9 +38,11 @@ export function viewOf(row: AgentRow, entry: ManifestEntry | undefined, live: Li
     capabilities: offeredBy(entry, row.capabilities).map(({ name, version }) => ({ name, version })),
     config: row.config,
     ...(row.labels && Object.keys(row.labels).length > 0 ? { labels: row.labels } : {}),
+    ...(row.requires ? { requires: row.requires } : {}),
     isolation: row.isolation,
     node: row.owner,
     thread: supervised?.thread ?? null,
+    ...(live.waiting === undefined ? {} : { waiting: live.waiting }),
     version: row.version,
     createdAt: row.createdAt,
     ...(reason ? { reason } : {}),

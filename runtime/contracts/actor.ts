@@ -25,6 +25,8 @@ export interface ActorManifest {
   readonly mailbox: ResolvedMailbox;
   readonly supervision: ResolvedSupervision;
   readonly isolation: Isolation;
+  /** Labels that a node must have to host it. */
+  readonly requires?: Readonly<Record<string, string>>;
   /** Tasks at once. */
   readonly concurrency: number;
   /** Answers calls for bids (auction). */

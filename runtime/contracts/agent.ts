@@ -130,10 +130,14 @@ export const agentViewSchema = z
     capabilities: z.array(z.object({ name: z.string(), version: z.number().int() })),
     config: z.record(z.string(), z.unknown()),
     labels: labelsSchema.optional(),
+    /** Labels that its node must have. */
+    requires: labelsSchema.optional(),
     isolation: isolationSchema,
     /** The node that owns it, or null while none does. */
     node: z.string().nullable(),
     thread: z.number().int().nullable(),
+    /** Why no node owns it yet, or that it sleeps until something is there for it. */
+    waiting: z.string().optional(),
     /** Grows with every change of its specification; the ETag. */
     version: z.number().int(),
     createdAt: z.string(),
@@ -153,6 +157,8 @@ export const createAgentSchema = z
     capabilities: z.array(capabilityNameSchema).min(1).max(100).optional(),
     config: z.record(z.string(), z.unknown()).optional(),
     labels: labelsSchema.optional(),
+    /** Labels that its node must have, beside those its type requires: `{ gpu: 'true' }`. It waits until such a node is there. */
+    requires: labelsSchema.optional(),
     isolation: isolationSchema.optional(),
   })
   .meta({ id: 'CreateAgent' });

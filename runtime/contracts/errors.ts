@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   replay_limit: { retryable: false },
   // agents
   unknown_agent_type: { retryable: false },
+  no_node_fits: { retryable: false },
   not_a_module: { retryable: false },
   no_node_has_type: { retryable: true },
   illegal_transition: { retryable: false },

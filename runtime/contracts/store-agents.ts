@@ -15,6 +15,10 @@ export interface AgentRow {
   readonly isolation: Isolation;
   /** Names with values that multicast selects by. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Labels that its node must have. */
+  readonly requires?: Readonly<Record<string, string>>;
+  /** Asleep: nobody owns it until something is there for it. */
+  readonly passive?: boolean;
   /** What its owner works towards. */
   readonly desired: 'running' | 'paused' | 'terminated';
   /** Last known; the owner's memory is fresher. */
@@ -37,6 +41,8 @@ export interface NewAgentRow {
   readonly capabilities: readonly string[] | null;
   readonly isolation: Isolation;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Labels that its node must have; where this node has not got them, the new agent waits for one that has. */
+  readonly requires?: Readonly<Record<string, string>>;
   readonly idempotency?: { readonly key: string; readonly bodyHash: string };
 }
 
@@ -50,7 +56,7 @@ export interface AgentFilter {
 }
 
 export interface AgentStore {
-  /** Group commit; owned by this node, epoch 1, version 1. */
+  /** Group commit; owned by this node if it has the labels required, else by nobody yet; epoch 1, version 1. */
   create(
     agent: NewAgentRow,
   ): Promise<
@@ -92,7 +98,7 @@ export interface AgentStore {
   list(filter: AgentFilter): Promise<Page<AgentRow>>;
   /** Rows of this node whose version grew past the known one: commands that arrived through another node. */
   changedSince(versions: ReadonlyMap<AgentId, number>): Promise<readonly AgentRow[]>;
-  /** Takes agents that nobody owns and whose definition this node has; epoch grows. */
+  /** Takes agents that nobody owns, whose definition this node has and whose required labels are its own; epoch grows. */
   adopt(defHashes: readonly string[], limit: number): Promise<readonly AgentRow[]>;
   /** Capabilities with a live agent on any node: highest version per name. */
   liveCapabilities(tenant: string): Promise<ReadonlyMap<string, number>>;

@@ -19,11 +19,20 @@ export interface NodeMemberRow extends NodeRow {
   readonly agents: number;
 }
 
+/** A node that takes agents now: what it has for them. */
+export interface NodeHostRow {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of the definitions it can run. */
+  readonly defHashes: readonly string[];
+}
+
 export interface ClusterStore {
   /** Of the ids that are agents; ids of nothing are left out. One statement. */
   places(ids: readonly AgentId[]): Promise<readonly AgentPlace[]>;
   /** Every node that is not given up, with its figures. */
   members(): Promise<readonly NodeMemberRow[]>;
+  /** What every node that takes agents now has for them. */
+  hosts(): Promise<readonly NodeHostRow[]>;
   /** The secret that the nodes of this database share, 32 bytes; made by the first that asks. */
   key(): Promise<Uint8Array>;
 }

@@ -8,6 +8,8 @@ export interface NodeRow {
   readonly host: string;
   readonly pid: number;
   readonly draining: boolean;
+  /** What agents may require of it. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly alive: boolean;
   readonly startedAt: string;
   readonly leaseLeftMs: number;
@@ -26,6 +28,8 @@ export interface LeaseStore {
       readonly defHash: string;
       readonly capabilities?: readonly { readonly name: string; readonly version: number }[];
     }[];
+    /** What agents may require of this node. Default none. */
+    readonly labels?: Readonly<Record<string, string>>;
     readonly reclaimAll: boolean;
   }): Promise<void>;
   /** False: the lease had expired and been swept; this incarnation must end. */

@@ -16,23 +16,24 @@ export const FORESEEN_STATE: AgentState = 'idle';
 
 // The owner must be alive: a row whose owner was swept already would belong to nobody who knows.
 const CREATE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
-me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
-r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, tenant text, type text, def_hash text,
-  name text, config jsonb, capabilities jsonb, isolation text, labels jsonb, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
+me AS MATERIALIZED (SELECT id, labels AS offered FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
+r AS MATERIALIZED (SELECT r.*, now.at, CASE WHEN requires IS NULL OR requires <@ me.offered THEN me.id END AS owner FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, tenant text, type text, def_hash text,
+  name text, config jsonb, capabilities jsonb, isolation text, labels jsonb, requires jsonb, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT DISTINCT ON (tenant, idem_key) tenant, 'agent', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
   ON CONFLICT DO NOTHING RETURNING target),
-ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, labels, owner_node, changed_by, created_at, state)
-  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, labels, $2, $2, at, '${FORESEEN_STATE}' FROM r
+ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, labels, requires, owner_node, changed_by, created_at, state)
+  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, labels, requires, owner, $2, at,
+    CASE WHEN owner IS NULL THEN 'created' ELSE '${FORESEEN_STATE}' END FROM r
   WHERE idem_key IS NULL OR id IN (SELECT target FROM keyed)
-  ON CONFLICT DO NOTHING RETURNING id, created_at)
-SELECT id, created_at FROM ins`;
+  ON CONFLICT DO NOTHING RETURNING id, created_at, owner_node IS NOT NULL AS owned)
+SELECT id, created_at, owned FROM ins`;
 
 /** `agent.created`, the first event of an agent, is its row, as it is with tasks. */
 export const CREATED_EVENT = `SELECT id AS stream, 1 AS seq, 'agent' AS kind, tenant, 'agent.created' AS type, created_at AS at,
   jsonb_build_object('type', type, 'name', name) AS data FROM agent`;
 
-type CreatedRow = { readonly id: string; readonly created_at: string };
+type CreatedRow = { readonly id: string; readonly created_at: string; readonly owned: boolean };
 
 interface CreateOp {
   readonly uuid: string;
@@ -53,6 +54,7 @@ function createKind(node: string): OpKind<CreateOp, CreatedRow, CreatedRow | nul
       capabilities: agent.capabilities,
       isolation: agent.isolation,
       labels: agent.labels,
+      requires: agent.requires,
       idem_key: agent.idempotency?.key,
       idem_hash: agent.idempotency?.bodyHash,
     }),
@@ -84,7 +86,7 @@ function created(
   owner: NonNullable<AgentRow['owner']>,
 ): { readonly outcome: 'created'; readonly agent: AgentRow } & Committed {
   // Named one by one: leaving one field out of a spread makes slow objects, and there may be thousands.
-  const { id, tenant, type, defHash, name, config, capabilities, isolation, labels } = agent;
+  const { id, tenant, type, defHash, name, config, capabilities, isolation, labels, requires } = agent;
   return {
     outcome: 'created',
     agent: {
@@ -97,10 +99,11 @@ function created(
       capabilities,
       isolation,
       ...(labels ? { labels } : {}),
+      ...(requires ? { requires } : {}),
       desired: 'running',
       state: 'created',
       reason: null,
-      owner,
+      owner: row.owned ? owner : null,
       epoch: 1,
       version: 1,
       snapshot: null,

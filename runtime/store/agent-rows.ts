@@ -6,7 +6,7 @@ import type { AgentRow } from '../contracts/store.ts';
 import { idOrNull } from './sql.ts';
 
 export const AGENT_COLUMNS = `id, tenant, type, def_hash, name, config, capabilities, isolation, desired, state, reason, owner_node, epoch, version,
-  labels, snapshot, created_at`;
+  labels, requires, passive, snapshot, created_at`;
 
 export interface DbAgent {
   readonly id: string;
@@ -24,6 +24,8 @@ export interface DbAgent {
   readonly epoch: number;
   readonly version: number;
   readonly labels: Readonly<Record<string, string>> | null;
+  readonly requires: Readonly<Record<string, string>> | null;
+  readonly passive: boolean;
   readonly snapshot: unknown;
   readonly created_at: string;
 }
@@ -39,6 +41,8 @@ export function agentOf(row: DbAgent): AgentRow {
     capabilities: row.capabilities,
     isolation: row.isolation,
     ...(row.labels ? { labels: row.labels } : {}),
+    ...(row.requires ? { requires: row.requires } : {}),
+    ...(row.passive ? { passive: true } : {}),
     desired: row.desired,
     state: row.state,
     reason: row.reason,

@@ -153,10 +153,11 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
       const { rows } = await db.query<DbAgent>(
         sql(
           'agent_adopt',
-          `WITH me AS MATERIALIZED (SELECT id FROM node WHERE id = $1 AND lease_until > clock_timestamp() AND swept_at IS NULL
+          `WITH me AS MATERIALIZED (SELECT id, labels FROM node WHERE id = $1 AND lease_until > clock_timestamp() AND swept_at IS NULL
              AND NOT draining FOR KEY SHARE),
            pick AS MATERIALIZED (SELECT a.id FROM agent a CROSS JOIN me WHERE a.owner_node IS NULL AND a.desired <> 'terminated'
-             AND a.def_hash = ANY ($2::text[]) ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED)
+             AND NOT a.passive
+             AND a.def_hash = ANY ($2::text[]) AND (a.requires IS NULL OR a.requires <@ me.labels) ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED)
            UPDATE agent a SET owner_node = $1, changed_by = $1, epoch = epoch + 1 FROM pick WHERE a.id = pick.id
            RETURNING ${AGENT_COLUMNS.replace('id,', 'a.id,')}`,
           node,

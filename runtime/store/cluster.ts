@@ -13,6 +13,7 @@ interface MemberRecord {
   readonly host: string;
   readonly pid: number;
   readonly draining: boolean;
+  readonly labels: Readonly<Record<string, string>>;
   readonly alive: boolean;
   readonly started_at: string;
   readonly left_ms: number;
@@ -45,7 +46,7 @@ export function createClusterStore(db: Db): ClusterStore {
       const { rows } = await db.query<MemberRecord>(
         sql(
           'node_members',
-          `SELECT n.id, n.host, n.pid, n.draining, n.started_at, n.lease_until > clock_timestamp() AS alive,
+          `SELECT n.id, n.host, n.pid, n.draining, n.labels, n.started_at, n.lease_until > clock_timestamp() AS alive,
              greatest(0, extract(epoch FROM n.lease_until - clock_timestamp()) * 1000)::float8 AS left_ms,
              greatest(0, n.lease_ms - extract(epoch FROM n.lease_until - clock_timestamp()) * 1000)::float8 AS age_ms,
              (SELECT count(*) FROM agent a WHERE a.owner_node = n.id AND a.desired <> 'terminated') AS agents
@@ -57,12 +58,24 @@ export function createClusterStore(db: Db): ClusterStore {
         host: row.host,
         pid: row.pid,
         draining: row.draining,
+        labels: row.labels,
         alive: row.alive,
         startedAt: row.started_at,
         leaseLeftMs: row.left_ms,
         heartbeatAgeMs: row.age_ms,
         agents: Number(row.agents),
       }));
+    },
+
+    async hosts() {
+      const { rows } = await db.query<{ labels: Readonly<Record<string, string>>; hashes: readonly string[] | null }>(
+        sql(
+          'node_hosts',
+          `SELECT labels, ARRAY(SELECT value->>'defHash' FROM jsonb_array_elements(manifest)) AS hashes
+           FROM node WHERE swept_at IS NULL AND lease_until > clock_timestamp() AND NOT draining`,
+        ),
+      );
+      return rows.map(({ labels, hashes }) => ({ labels, defHashes: hashes ?? [] }));
     },
 
     async key() {

@@ -89,14 +89,15 @@ export function createLeaseStore(db: Db, node: string, log: Logger, clock: Datab
           : []),
         sql(
           'node_open',
-          `INSERT INTO node (id, host, pid, lease_ms, lease_until, manifest)
-           VALUES ($1, $2, $3, $4::int, clock_timestamp() + $4::int * interval '1 millisecond', $5::jsonb)
+          `INSERT INTO node (id, host, pid, lease_ms, lease_until, manifest, labels)
+           VALUES ($1, $2, $3, $4::int, clock_timestamp() + $4::int * interval '1 millisecond', $5::jsonb, $6::jsonb)
            RETURNING ${MS('clock_timestamp()')} AS now_ms`,
           toUuid(options.id),
           options.host,
           options.pid,
           options.leaseMs,
           JSON.stringify(manifest),
+          JSON.stringify(options.labels ?? {}),
         ),
       ]);
       saw(answers.at(-1)?.rows ?? []);
@@ -162,13 +163,14 @@ export function createLeaseStore(db: Db, node: string, log: Logger, clock: Datab
         host: string;
         pid: number;
         draining: boolean;
+        labels: Readonly<Record<string, string>>;
         alive: boolean;
         started_at: string;
         left_ms: number;
       }>(
         sql(
           'node_list',
-          `SELECT id, host, pid, draining, started_at, lease_until > clock_timestamp() AS alive,
+          `SELECT id, host, pid, draining, labels, started_at, lease_until > clock_timestamp() AS alive,
              greatest(0, extract(epoch FROM lease_until - clock_timestamp()) * 1000)::float8 AS left_ms
            FROM node WHERE swept_at IS NULL ORDER BY id`,
         ),
@@ -178,6 +180,7 @@ export function createLeaseStore(db: Db, node: string, log: Logger, clock: Datab
         host: row.host,
         pid: row.pid,
         draining: row.draining,
+        labels: row.labels,
         alive: row.alive,
         startedAt: row.started_at,
         leaseLeftMs: row.left_ms,

@@ -63,6 +63,8 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     runningOn: (id) => others().dispatcher.runningOn(id),
     durable: () => others().durable,
     draining: () => life.phase !== 'running',
+    bus: base.bus,
+    labels: base.options.config.labels,
     hash: (value) => createHash('sha256').update(canonicalJson(value)).digest('hex'),
   });
   return { tree, agentTree, pool, workforce, home, standIns, agents };

@@ -94,6 +94,7 @@ async function takeLease({ store, ambient, node, manifest, options, lease }: Nod
     pid: process.pid,
     leaseMs: options.config.leaseMs,
     manifest: manifest.entries(),
+    labels: options.config.labels,
     reclaimAll: store.kind === 'pglite',
   });
   lease.opened(openedAtMs);

@@ -24,7 +24,10 @@ export function carryNotices(parts: NodeParts): void {
   });
   bus.subscribe((hint) => {
     if (hint.type === 'queue' && hint.queue.startsWith('agent:')) workforce.mention(hint.queue);
-    if (hint.type === 'agent') sweeper.soon('agent-commands');
+    if (hint.type === 'agent') {
+      sweeper.soon('agent-commands');
+      sweeper.soon('agent-adoption');
+    }
     if (hint.type === 'mail') delivery.notify(hint.agentId as AgentId);
     if (hint.type === 'reply') replies.replied(hint.tenant, [hint.correlationId]);
   });

@@ -12,6 +12,7 @@ export type WaitingReason =
   | 'all_agents_busy'
   | 'agent_busy'
   | 'agent_paused'
+  | 'no_node_fits_agent'
   | 'agent_terminated';
 
 export interface WaitingReasonParts {
@@ -38,6 +39,7 @@ async function ofAgent({ agents }: WaitingReasonParts, queue: Queue, tenant: str
   const id = queue.slice('agent:'.length);
   const agent = isId('agent', id) && agentQueue(id) === queue ? await agents.get(id, tenant) : null;
   if (!agent || agent.desired === 'terminated' || agent.state === 'terminated') return 'agent_terminated';
+  if (agent.owner === null && !agent.passive && agent.requires) return 'no_node_fits_agent';
   return agent.desired === 'paused' ? 'agent_paused' : 'agent_busy';
 }
 

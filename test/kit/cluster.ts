@@ -51,6 +51,7 @@ export class TestNode {
       store: {
         places: (ids) => world.answer(() => ids.flatMap((each) => world.places.get(each) ?? [])),
         members: () => world.answer(() => [...world.rows.values()]),
+        hosts: () => Promise.resolve([]),
         key: () => Promise.resolve(new Uint8Array(32)),
       },
       leases: { nodes: () => world.answer(() => [...world.rows.values()]) },
@@ -69,7 +70,16 @@ export class TestNode {
 
   async start(): Promise<void> {
     const { id } = this;
-    const row = { id, host: 'here', pid: 1, draining: false, alive: true, startedAt: '', leaseLeftMs: 1_000 };
+    const row = {
+      id,
+      host: 'here',
+      pid: 1,
+      draining: false,
+      labels: {},
+      alive: true,
+      startedAt: '',
+      leaseLeftMs: 1_000,
+    };
     this.#world.rows.set(id, { ...row, heartbeatAgeMs: 0, agents: 0 });
     await this.cluster.start();
   }

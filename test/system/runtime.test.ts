@@ -47,6 +47,13 @@ describe('a node', () => {
     });
   });
 
+  test('says at once that no node will ever have the labels an agent requires', async () => {
+    await expect(troupe.agents.create({ type: 'keeper', requires: { gpu: 'true' } })).rejects.toMatchObject({
+      code: 'no_node_fits',
+      message: expect.stringContaining('gpu=true, and this node, the only one of its database, has no labels'),
+    });
+  });
+
   test('tells every state of an agent from creation to removal', async () => {
     const { log, stop } = record(troupe);
     const ref = await troupe.agents.spawn('probe');

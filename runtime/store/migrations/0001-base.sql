@@ -11,6 +11,8 @@ CREATE TABLE node (
   lease_until timestamptz NOT NULL,
   draining boolean NOT NULL DEFAULT false,
   manifest jsonb NOT NULL DEFAULT '[]',
+  -- What agents may require of it.
+  labels jsonb NOT NULL DEFAULT '{}',
   event_seq int NOT NULL DEFAULT 0,
   swept_at timestamptz
 ) WITH (fillfactor = 50);
@@ -123,13 +125,18 @@ CREATE TABLE agent (
   ended_at timestamptz,
   -- Names with values, for multicast.
   labels jsonb,
+  -- Labels that its node must have; null: any node will do.
+  requires jsonb,
+  -- Put to sleep: nobody owns it until something is there for it.
+  passive boolean NOT NULL DEFAULT false,
   snapshot jsonb
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX agent_name ON agent (tenant, name) WHERE desired <> 'terminated';
 CREATE INDEX agent_tenant ON agent (tenant, id);
 CREATE INDEX agent_owned ON agent (owner_node) WHERE owner_node IS NOT NULL;
 CREATE INDEX agent_foreign_change ON agent (owner_node) WHERE owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node;
-CREATE INDEX agent_unowned ON agent (def_hash) WHERE owner_node IS NULL AND desired <> 'terminated';
+CREATE INDEX agent_unowned ON agent (def_hash) WHERE owner_node IS NULL AND desired <> 'terminated' AND NOT passive;
+CREATE INDEX agent_passive ON agent (id) WHERE passive;
 CREATE INDEX agent_ended ON agent (ended_at) WHERE ended_at IS NOT NULL;
 
 -- A timer that is set again gets a new generation: the one that fired meanwhile cannot take it away.
@@ -425,7 +432,7 @@ BEGIN
     EXISTS (SELECT 1 FROM workflow w WHERE w.owner_node = me AND w.status IN ('running', 'paused')
       AND EXISTS (SELECT 1 FROM workflow_inbox i WHERE i.workflow_id = w.id AND NOT i.consumed)) AS mail,
     EXISTS (SELECT 1 FROM workflow WHERE owner_node IS NULL AND status IN ('running', 'paused')) AS free_runs,
-    (SELECT def_hash FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' LIMIT 1) IS NOT NULL AS free_agents,
+    (SELECT def_hash FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' AND NOT passive LIMIT 1) IS NOT NULL AS free_agents,
     (SELECT sum(version) FROM agent WHERE owner_node = me AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node) AS changes,
     (SELECT receiver FROM inbox ORDER BY receiver, seq LIMIT 1) IS NOT NULL AS letters,
     -- Nodes to be marked, and marked ones that still own something.
@@ -452,8 +459,9 @@ BEGIN
     END LOOP;
   END IF;
   IF p.free_agents THEN
-    p.free_agents := EXISTS (SELECT 1 FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' AND def_hash = ANY (ARRAY(
-      SELECT value->>'defHash' FROM node CROSS JOIN LATERAL jsonb_array_elements(manifest) WHERE id = me)));
+    p.free_agents := EXISTS (SELECT 1 FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' AND NOT passive AND def_hash = ANY (ARRAY(
+      SELECT value->>'defHash' FROM node CROSS JOIN LATERAL jsonb_array_elements(manifest) WHERE id = me))
+      AND (requires IS NULL OR requires <@ (SELECT labels FROM node WHERE id = me)));
   END IF;
 
   RETURN jsonb_strip_nulls(jsonb_build_object(
