@@ -10,6 +10,7 @@ import { readBody } from './body.ts';
 import { type ApiRequest, type Endpoint, producedTypes, type RouteDeps, routeName } from './endpoint.ts';
 import { checkUnique, createMethodGuard } from './guard.ts';
 import { hostClock, quietLog } from './host.ts';
+import { serveInspector } from './inspector-page.ts';
 import { checkRequestSize, createRateLimits, type RateLimits, StreamSlots } from './limits.ts';
 import { type OpenApiDocument, openApiDocument } from './openapi.ts';
 import { accepts, idempotencyKey, parseQuery, preferredWaitMs } from './params.ts';
@@ -35,6 +36,8 @@ export interface AppOptions {
   readonly basePath?: string;
   readonly log?: Logger;
   readonly clock?: Clock;
+  /** Serves the inspector page at `/inspect`. Default true. */
+  readonly inspector?: boolean;
   /** Shown in the OpenAPI page. */
   readonly version?: string;
   /** Abort it to end all open streams, before the server closes. */
@@ -49,7 +52,7 @@ type Env = {
 };
 
 /**
- * The API of a runtime. Paths begin with `/api/agents`; beside them `/metrics`, `/livez`, `/readyz`, `/openapi.json` and `/docs`.
+ * The API of a runtime. Paths begin with `/api/agents`; beside them `/metrics`, `/livez`, `/readyz`, `/openapi.json`, `/docs` and `/inspect`.
  * Throws when a route is missing in the access table.
  * @example
  * const app = new Hono();
@@ -100,6 +103,7 @@ export function createApp(runtime: TroupeRuntime, options: AppOptions = {}): Hon
       return response;
     });
   }
+  if (options.inspector ?? true) serveInspector(app, deps.basePath);
   app.notFound((c) => {
     const trace = traceOf(c.req.raw.headers);
     const response = problemResponse(new EdgeError('not_found', 'There is nothing at this path.'), trace.traceId);

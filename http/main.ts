@@ -54,6 +54,7 @@ export async function startNode(options: NodeOptions = {}): Promise<RunningNode>
   const app = createApp(runtime, {
     authenticate: authenticator(config, secret),
     rateLimit: config.rateLimit,
+    inspector: config.inspector,
     log: log.child({ part: 'http' }),
     version: packageVersion(),
     closing: closing.signal,

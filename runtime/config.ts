@@ -7,7 +7,9 @@ import { RuntimeError } from './contracts/errors.ts';
 
 const flag = z.union([
   z.boolean(),
-  z.enum(['0', '1', 'true', 'false']).transform((text) => text === '1' || text === 'true'),
+  z
+    .enum(['0', '1', 'true', 'false', 'on', 'off'])
+    .transform((text) => text === '1' || text === 'true' || text === 'on'),
 ]);
 const int = (min: number, max: number) => {
   const error = `expected a whole number from ${min} to ${max}`;
@@ -124,6 +126,7 @@ export const OPTIONS = {
     int(0, 1_000_000).default(6_000),
     'requests a minute per subject; 0 switches the limit off',
   ),
+  inspector: option('TROUPE_INSPECTOR', flag.default(true), 'serve the inspector page at /inspect; off leaves the API'),
   logLevel: option(
     'TROUPE_LOG_LEVEL',
     z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),

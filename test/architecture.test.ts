@@ -21,7 +21,7 @@ function files(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);
     if (statSync(path).isDirectory()) return files(path);
-    return name.endsWith('.ts') ? [path] : [];
+    return /\.tsx?$/.test(name) ? [path] : [];
   });
 }
 
@@ -48,6 +48,7 @@ function packageOf(specifier: string): string {
 
 function room(file: string): string {
   const [top = '', second = ''] = file.split('/');
+  if (file.startsWith('http/inspector/')) return 'http/inspector';
   return top === 'runtime' && !second.endsWith('.ts') ? `runtime/${second}` : top;
 }
 
@@ -81,6 +82,9 @@ const OWNERS: readonly (readonly [name: string, where: RegExp])[] = [
   ['@hono/node-server', /^http\//],
   ['@hono/zod-openapi', /^http\//],
   ['ollama', /^actors\/model\//],
+  ...['preact', '@preact/signals', 'd3-hierarchy', 'elkjs', 'uplot'].map(
+    (name) => [name, /^http\/inspector\//] as const,
+  ),
   ['node:worker_threads', /^runtime\/(pool|thread)\/|^runtime\/store\/pglite|^actors\/probe\//],
 ];
 
@@ -105,6 +109,28 @@ describe('the dependency rule', () => {
 
   test.each(OWNERS)('%s is named only where it belongs', (name, where) => {
     const broken = imports.filter(({ file, target }) => target === name && !where.test(file)).map(({ file }) => file);
+    expect(broken).toEqual([]);
+  });
+
+  test('the inspector page knows of the runtime only the types of its contracts', () => {
+    const page = imports.filter(({ file }) => file.startsWith('http/inspector/'));
+    expect(page.length).toBeGreaterThan(10);
+    const inPage = /^(preact|preact\/hooks|@preact\/signals|d3-hierarchy|elkjs|uplot)$/;
+    expect(page.filter(({ target, own }) => !own && !inPage.test(target))).toEqual([]);
+    const values = page
+      .filter(({ target }) => target.startsWith('runtime/'))
+      .filter(({ file, target }) => {
+        const text = readFileSync(join(root, file), 'utf8');
+        return !new RegExp(`import type \\{[^}]*\\} from '[./]*${target}'`).test(text);
+      });
+    expect(values).toEqual([]);
+  });
+
+  test('no view of the page imports another', () => {
+    const viewOf = (path: string) => /^http\/inspector\/views\/([^/]+)\//.exec(path)?.[1];
+    const broken = imports
+      .filter(({ file, target, own }) => own && viewOf(file) && viewOf(target) && viewOf(file) !== viewOf(target))
+      .map(({ file, target }) => `${file} -> ${target}`);
     expect(broken).toEqual([]);
   });
 

@@ -1,0 +1,5 @@
+import { Loading } from '../../ui/states.tsx';
+
+export function Threads() {
+  return <Loading what="threads" />;
+}
