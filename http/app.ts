@@ -19,6 +19,7 @@ import { agentRoutes } from './routes/agents.ts';
 import { channelRoutes } from './routes/channels.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
+import { historyRoutes } from './routes/history.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
@@ -129,6 +130,7 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
     ...channelRoutes(deps),
     ...systemRoutes(deps),
     ...eventRoutes(deps),
+    ...historyRoutes(deps),
   ];
   // Made when it is first asked for: a hundred schemas take longer than the rest of the start.
   let document: OpenApiDocument | undefined;

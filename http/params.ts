@@ -18,6 +18,7 @@ export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   'dead-letters',
   'events',
   'inputs',
+  'history',
   'messages',
   'channels',
   'capabilities',

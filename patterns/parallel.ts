@@ -9,7 +9,7 @@ import { dagPlan } from './dag/plan.ts';
 import type { DagPolicy } from './dag/policy.ts';
 import { decideDag, startDag } from './dag/run.ts';
 import type { DagState } from './dag/state.ts';
-import { dagPage, dagProgress, dagSteps } from './dag/view.ts';
+import { dagPage, dagProgress, dagSteps, joinPicture } from './dag/view.ts';
 
 const optionsSchema = z.strictObject({
   join: joinSchema.default('all'),
@@ -67,4 +67,5 @@ export const parallel: CoordinationStrategy<ParallelOptions, DagState> = {
   steps: (workflow, _options, state) => dagSteps(workflow, state),
   page: (workflow, _options, state, range) => dagPage(workflow, state, range),
   progress: dagProgress,
+  picture: (workflow, { join, maxConcurrency }, state) => joinPicture(workflow, { join, maxConcurrency }, state),
 };

@@ -7,7 +7,7 @@ import { dagPlan } from './dag/plan.ts';
 import type { DagPolicy } from './dag/policy.ts';
 import { decideDag, startDag } from './dag/run.ts';
 import type { DagState } from './dag/state.ts';
-import { dagPage, dagProgress, dagSteps } from './dag/view.ts';
+import { dagPage, dagProgress, dagSteps, orderPicture } from './dag/view.ts';
 
 const optionsSchema = z.strictObject({});
 export type SequentialOptions = z.infer<typeof optionsSchema>;
@@ -45,4 +45,5 @@ export const sequential: CoordinationStrategy<SequentialOptions, DagState> = {
   steps: (workflow, _options, state) => dagSteps(workflow, state),
   page: (workflow, _options, state, range) => dagPage(workflow, state, range),
   progress: dagProgress,
+  picture: (workflow, _options, state) => orderPicture(workflow, state),
 };

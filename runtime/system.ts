@@ -2,10 +2,12 @@
 // The only file (with its parts in system/) where the folders of the runtime meet; system/parts.ts says how a new part is wired in.
 
 import type { AgentService } from './agents/agent-service.ts';
+import type { HistoryApi } from './contracts/history.ts';
 import type { MessagesApi } from './contracts/messages-api.ts';
 import type { EventsApi, SystemApi, TroupeRuntime } from './contracts/runtime.ts';
 import { composeNode } from './system/compose.ts';
 import { type Foundation, openFoundation, type SystemOptions } from './system/foundation.ts';
+import { createHistoryApi } from './system/history-api.ts';
 import { NodeLifecycle } from './system/lifecycle.ts';
 import { carryNotices } from './system/notices.ts';
 import type { NodeParts } from './system/parts.ts';
@@ -40,6 +42,7 @@ class NodeSystem implements TroupeRuntime {
   readonly workflows: WorkflowService;
   readonly messages: MessagesApi;
   readonly events: EventsApi;
+  readonly history: HistoryApi;
   readonly system: SystemApi;
   readonly #lifecycle: NodeLifecycle;
 
@@ -52,6 +55,7 @@ class NodeSystem implements TroupeRuntime {
     this.workflows = parts.workflows;
     this.messages = parts.router;
     this.events = parts.events;
+    this.history = createHistoryApi(parts);
     this.system = createSystemApi(parts, this.#lifecycle);
   }
 

@@ -19,6 +19,7 @@ import {
 } from './state.ts';
 
 const MAX_SEATS_SHOWN = 200;
+const MAX_PAST_SHOWN = 1_000;
 
 export function consensusSteps(
   workflow: WorkflowSpec,
@@ -87,5 +88,15 @@ export function consensusPicture(workflow: WorkflowSpec, options: ConsensusOptio
       ...(ballot.state === 'abstained' ? { reason: ballot.reason } : {}),
     })),
     decision: state.outcome?.decision ?? null,
+    agreement: state.outcome?.agreement ?? null,
+    dissent: (state.outcome?.dissent ?? []).slice(0, MAX_SEATS_SHOWN).map(voteStep),
+    referee: state.referee,
+    past: state.past.slice(-MAX_PAST_SHOWN).map(({ seat, round, agentId, ballot, reason }) => ({
+      voter: voteStep(seat),
+      round,
+      agentId,
+      ballot,
+      ...(reason === undefined ? {} : { reason }),
+    })),
   };
 }

@@ -2,6 +2,7 @@
 
 import type { StepView } from '../../runtime/contracts/coordination.ts';
 import type { WorkflowSpec } from '../../runtime/contracts/workflow.ts';
+import { countsSinksOnly, type Join, joinName } from '../common/joins.ts';
 import { undoStep } from './end.ts';
 import { type DagPlan, dagPlan } from './plan.ts';
 import { type DagState, type StepState, taskAt } from './state.ts';
@@ -80,4 +81,55 @@ function undoViews(plan: DagPlan, undo: NonNullable<DagState['undo']>): StepView
 /** Undos are not counted: they take back what was done. */
 export function dagProgress(workflow: WorkflowSpec, state: DagState): { done: number; total: number } {
   return { done: state.endedCount, total: workflow.tasks.length };
+}
+
+/** Steps at most that a picture names; of longer runs those around the one at work. */
+const MAX_NAMED = 200;
+
+/** A sequence: its steps in the order they run, from `from` on, and which one is at work (`at`, a place in the whole order; null: none). */
+export function orderPicture(workflow: WorkflowSpec, state: DagState): unknown {
+  const plan = dagPlan(workflow);
+  const stateOf = (node: number): StepState['state'] => state.steps[node]?.state ?? 'blocked';
+  const found = plan.order.findIndex((node) => stateOf(node) === 'running');
+  const centre = found >= 0 ? found : plan.order.findIndex((node) => stateOf(node) === 'blocked');
+  const last = Math.max(0, plan.order.length - MAX_NAMED);
+  const from = Math.min(last, Math.max(0, centre - MAX_NAMED / 2));
+  return {
+    total: plan.order.length,
+    at: found < 0 ? null : found,
+    from,
+    order: plan.order
+      .slice(from, from + MAX_NAMED)
+      .map((node) => ({ id: taskAt(plan, node).id, state: VIEWED[stateOf(node)] })),
+  };
+}
+
+/** A fork and its join: what the join counts, how many it needs (null: all to have ended), how many may be at work at once. */
+export function joinPicture(
+  workflow: WorkflowSpec,
+  { join, maxConcurrency }: { readonly join: Join; readonly maxConcurrency: number },
+  state: DagState,
+): unknown {
+  const plan = dagPlan(workflow);
+  const counted = countsSinksOnly(join) ? plan.sinks : plan.tasks.map((_, node) => node);
+  const { completed, failed, excused, first } = state.join;
+  const needed =
+    join === 'all'
+      ? counted.length
+      : join === 'allSettled' || join === 'race'
+        ? null
+        : join === 'any'
+          ? 1
+          : join.quorum;
+  return {
+    join: joinName(join),
+    needed,
+    candidates: counted.length,
+    completed,
+    failed,
+    excused,
+    first: first === null ? null : taskAt(plan, first).id,
+    inFlight: state.inFlight,
+    maxConcurrency,
+  };
 }

@@ -8,6 +8,7 @@ import type { Decision } from './coordination.ts';
 import type { DurableTell, StoredTell, TellResult } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { RuntimeEvent } from './event.ts';
+import type { HistoryApi } from './history.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { MessagesApi } from './messages-api.ts';
@@ -278,6 +279,7 @@ export interface TroupeRuntime extends AsyncDisposable {
   readonly workflows: WorkflowsApi;
   readonly messages: MessagesApi;
   readonly events: EventsApi;
+  readonly history: HistoryApi;
   readonly system: SystemApi;
 }
 

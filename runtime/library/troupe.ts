@@ -89,6 +89,7 @@ export function withHandles(runtime: TroupeRuntime & { readonly agents: AgentsAp
     workflows,
     messages,
     events: runtime.events,
+    history: runtime.history,
     system: runtime.system,
     stop,
     [Symbol.asyncDispose]: stop,

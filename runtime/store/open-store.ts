@@ -13,6 +13,7 @@ import { createDatabaseClock } from './database-clock.ts';
 import { createDeadLetterStore } from './dead-letters.ts';
 import { createEventStore, EVENT_KINDS } from './events.ts';
 import { createGroupCommit } from './group-commit.ts';
+import { createHistoryStore } from './history.ts';
 import { createLeaseStore } from './leases.ts';
 import { createMessageStore } from './messages.ts';
 import { migrate } from './migrate.ts';
@@ -96,6 +97,7 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alo
     messages: createMessageStore(db, commit, node),
     channels: createChannelStore(db),
     agentTimers: createAgentTimerStore(db, node),
+    history: createHistoryStore(db),
     pulse: createPulse(db, node, { alone, clock: ambient.clock }),
     ...createRetention(db),
     async ping() {

@@ -143,6 +143,12 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/inputs': plain('/api/agents/inputs?limit=5'),
   'GET /api/agents/workflows/{id}/events': on('workflows', '/events'),
   'GET /api/agents/workflows/{id}/decisions': on('workflows', '/decisions'),
+  'GET /api/agents/workflows/{id}/attempts': on('workflows', '/attempts?limit=5'),
+  'GET /api/agents/workflows/{id}/journal': on('workflows', '/journal?after=0'),
+  'GET /api/agents/workflows/{id}/journal/{seq}': on('workflows', '/journal/1?stepsLimit=10'),
+  'GET /api/agents/history/events': plain('/api/agents/history/events?kind=task&type=task.dead'),
+  'GET /api/agents/history/timeline': plain('/api/agents/history/timeline?from=2026-01-01T00:00:00Z&buckets=10'),
+  'GET /api/agents/history/moment': plain('/api/agents/history/moment?at=2026-01-01T00:00:00Z'),
   'POST /api/agents/messages/send': withAgent('/api/agents/messages/send', 202, (to) => ({
     protocol: 'direct',
     to,

@@ -536,6 +536,39 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
       },
     }),
     messages: fakeMessages(ambient, enter, (idOrName, tenant) => find(agents, idOrName, tenant, 'actor_not_found')),
+    history: {
+      async events(_filter, call) {
+        enter('history.events', call);
+        return { items: [], nextCursor: null };
+      },
+      async timeline(_filter, call) {
+        enter('history.timeline', call);
+        return { from: at, to: at, bucketMs: 60_000, buckets: [] };
+      },
+      async moment(time, call) {
+        enter('history.moment', call);
+        const none = {
+          tasks: { queued: 0, started: 0 },
+          workflows: { created: 0, running: 0 },
+          agents: { present: 0 },
+        };
+        return { at: time, ...none };
+      },
+      async journal(id, _page, call) {
+        find(workflows, id, enter('history.journal', call), 'workflow_not_found');
+        return { items: [{ seq: 1, at, event: { type: 'started', atMs: 1, seed: 1 } }], total: 1 };
+      },
+      async workflowAt(id, seq, _page, call) {
+        const { progress, tasks } = find(workflows, id, enter('history.workflowAt', call), 'workflow_not_found');
+        const event = { type: 'started', atMs: 1, seed: 1 };
+        const rest = { paused: false, ended: false, nextStep: null, decisions: [] };
+        return { seq, total: 1, at, event, progress, tasks, ...rest };
+      },
+      async attempts(id, _page, call) {
+        find(workflows, id, enter('history.attempts', call), 'workflow_not_found');
+        return { items: [], nextCursor: null };
+      },
+    },
     system: {
       node: 'nod_test' as TroupeRuntime['system']['node'],
       async nodes() {
