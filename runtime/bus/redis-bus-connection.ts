@@ -13,5 +13,6 @@ export const CONNECTION = {
   commandTimeout: COMMAND_TIMEOUT_MS,
   connectTimeout: 3_000,
   enableReadyCheck: false,
-  retryStrategy: (tries: number) => Math.min(50 * 2 ** Math.min(tries, 10), 2_000) * (0.5 + Math.random() / 2),
+  // One second at most: a server that is back is found, and its group made, within two.
+  retryStrategy: (tries: number) => Math.min(50 * 2 ** Math.min(tries, 10), 1_000) * (0.5 + Math.random() / 2),
 } as const satisfies RedisOptions;

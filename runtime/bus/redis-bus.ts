@@ -13,7 +13,10 @@ export interface RedisBusOptions {
   readonly log: Logger;
   /** Nodes of one cluster share it. Default `troupe:v1:hints`. */
   readonly channel?: string;
-  /** How often the bus hears itself; three silent beats make it connect anew. Default 5 s. */
+  /**
+   * How often each connection must show that it lives; two failures make it connect anew. Every fifth time the bus says something that it
+   * must hear itself. Default 1 s.
+   */
   readonly beatMs?: number;
 }
 
@@ -31,8 +34,12 @@ export interface RedisBus extends Bus {
 }
 
 const CHANNEL = 'troupe:v1:hints';
-const BEAT_MS = 5_000;
-const SILENT_BEATS = 3;
+const BEAT_MS = 1_000;
+/** A side that was never told of the end of its connection finds out by this, not by what it sends: most nodes only listen. */
+const FAILED_PINGS = 2;
+/** Every node hears it. */
+const SPEAK_EVERY = 5;
+const SILENT_BEATS = 3 * SPEAK_EVERY;
 /** An empty batch: every bus of the channel ignores it, and its sender knows that the way there and back works. */
 const BEAT = '[]';
 /** Texts on their way to a server that does not answer; beyond them hints are lost at once. */
@@ -47,6 +54,7 @@ export function openRedisBus({ url, log, channel = CHANNEL, beatMs = BEAT_MS }: 
   let open = true;
   let subscribed = false;
   let silentBeats = 0;
+  let beats = 0;
   let inFlight = 0;
   let complained = false;
 
@@ -101,16 +109,22 @@ export function openRedisBus({ url, log, channel = CHANNEL, beatMs = BEAT_MS }: 
       if (open) subscriber.disconnect(true);
     }
   };
-  const beat = (): void => {
-    silentBeats += 1;
-    send(BEAT);
-    if (silentBeats <= SILENT_BEATS || subscriber.status !== 'ready') return;
-    // a connection that looks alive and brings nothing: a frozen server or a black hole on the way
+  const again = (error: unknown): void => {
+    if (!open) return;
     silentBeats = 0;
     subscribed = false;
-    complain(new Error('the channel is silent'));
+    complain(error);
     subscriber.disconnect(true);
     publisher.disconnect(true);
+  };
+  const pings = [publisher, subscriber].map((connection) => pinger(connection, again));
+  const beat = (): void => {
+    for (const ping of pings) ping();
+    silentBeats += 1;
+    beats += 1;
+    if (beats % SPEAK_EVERY === 0) send(BEAT);
+    // a connection that looks alive and brings nothing: a subscription that the server has forgotten
+    if (silentBeats > SILENT_BEATS && subscriber.status === 'ready') again(new Error('the channel is silent'));
   };
 
   for (const connection of [publisher, subscriber]) {
@@ -142,5 +156,30 @@ export function openRedisBus({ url, log, channel = CHANNEL, beatMs = BEAT_MS }: 
       publisher.disconnect();
       subscriber.disconnect();
     },
+  };
+}
+
+/** Asks whether the connection lives, one question at a time; `dead` after some of them in a row had no answer. */
+function pinger(connection: Redis, dead: (error: unknown) => void): () => void {
+  let asking = false;
+  let failed = 0;
+  return () => {
+    if (asking || connection.status !== 'ready') return;
+    asking = true;
+    connection
+      .ping()
+      .then(() => {
+        failed = 0;
+      })
+      .catch((error: unknown) => {
+        // A refusal is an answer.
+        failed = error instanceof Error && error.name === 'ReplyError' ? 0 : failed + 1;
+        if (failed < FAILED_PINGS) return;
+        failed = 0;
+        if (connection.status === 'ready') dead(error);
+      })
+      .finally(() => {
+        asking = false;
+      });
   };
 }

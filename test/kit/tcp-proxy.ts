@@ -1,6 +1,7 @@
 // A TCP proxy inside the test, put under a link of a real node: passes bytes on until it is told to fail in one of the ways networks do.
 // It keeps one chunk a direction in hand, and a bounded number of those it delays: what does not pass stays in the sender's socket.
 
+import { setMaxListeners } from 'node:events';
 import { createServer, type Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assertNever } from '../../runtime/contracts/errors.ts';
@@ -139,6 +140,8 @@ class TroubledWay implements TcpProxy {
     const before = this.#over;
     this.#trouble = trouble;
     this.#over = new AbortController();
+    // As many wait for it as there are connections.
+    setMaxListeners(0, this.#over.signal);
     before.abort();
   }
 

@@ -1,5 +1,5 @@
 // PostgreSQL dies and freezes under a living node with load on it: the node says so, loses nothing and goes on by itself.
-// Short here; TROUPE_OUTAGES=20 (npm run outages) is the long version.
+// Short here; TROUPE_OUTAGES=50 (npm run outages) is the long version.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
