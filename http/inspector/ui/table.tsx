@@ -132,7 +132,7 @@ function Head({ column, order }: { readonly column: Column<never>; readonly orde
 function Gap({ rows, columns }: { readonly rows: number; readonly columns: number }) {
   if (rows <= 0) return null;
   return (
-    <tr role="presentation">
+    <tr>
       <td class="gap" colSpan={columns} style={{ height: `${rows * ROW_PX}px` }} />
     </tr>
   );
