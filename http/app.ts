@@ -20,6 +20,7 @@ import { channelRoutes } from './routes/channels.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { historyRoutes } from './routes/history.ts';
+import { inspectionRoutes } from './routes/inspection.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
@@ -131,6 +132,7 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
     ...systemRoutes(deps),
     ...eventRoutes(deps),
     ...historyRoutes(deps),
+    ...inspectionRoutes(deps),
   ];
   // Made when it is first asked for: a hundred schemas take longer than the rest of the start.
   let document: OpenApiDocument | undefined;

@@ -9,7 +9,16 @@ import type { BodyForm } from './body.ts';
 import type { StreamSlots } from './limits.ts';
 
 export type Method = 'get' | 'post' | 'patch' | 'delete';
-export type Tag = 'agents' | 'tasks' | 'workflows' | 'messages' | 'system' | 'events' | 'history' | 'health';
+export type Tag =
+  | 'agents'
+  | 'tasks'
+  | 'workflows'
+  | 'messages'
+  | 'system'
+  | 'events'
+  | 'history'
+  | 'inspection'
+  | 'health';
 export const JSON_TYPE = 'application/json';
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

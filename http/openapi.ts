@@ -38,9 +38,11 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string,
       description: 'Agents as supervised actors, durable tasks, workflows. Errors are problem details (RFC 9457).',
     },
     servers: [{ url: basePath || '/' }],
-    tags: ['agents', 'tasks', 'workflows', 'messages', 'system', 'events', 'history', 'health'].map((name) => ({
-      name,
-    })),
+    tags: ['agents', 'tasks', 'workflows', 'messages', 'system', 'events', 'history', 'inspection', 'health'].map(
+      (name) => ({
+        name,
+      }),
+    ),
     paths,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },

@@ -96,6 +96,9 @@ const STATUS = {
   config_invalid: 500,
   model_unavailable: 503,
   unsupported: 422,
+  stream_not_found: 404,
+  thread_not_found: 404,
+  profile_running: 409,
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 

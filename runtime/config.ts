@@ -201,6 +201,20 @@ export function threadEnvironment(config: Config): Record<string, string> {
   );
 }
 
+/** Every option with its variable and meaning, for people: secrets are replaced, unset ones are null. */
+export function describedConfig(config: Config) {
+  const defaults = resolveConfig();
+  const printable = printableConfig(config);
+  return (Object.entries(OPTIONS) as [keyof Options, Option][]).map(([key, { env, about, secret }]) => ({
+    key,
+    env,
+    about,
+    value: printable[key] ?? null,
+    secret: secret === true,
+    isDefault: JSON.stringify(config[key]) === JSON.stringify(defaults[key]),
+  }));
+}
+
 /** The configuration for people and logs: secrets and credentials in URLs are replaced. */
 export function printableConfig(config: Config): Record<string, unknown> {
   return Object.fromEntries(

@@ -3,6 +3,7 @@
 
 import type { AgentService } from './agents/agent-service.ts';
 import type { HistoryApi } from './contracts/history.ts';
+import type { InspectionApi } from './contracts/inspection.ts';
 import type { MessagesApi } from './contracts/messages-api.ts';
 import type { EventsApi, SystemApi, TroupeRuntime } from './contracts/runtime.ts';
 import { composeNode } from './system/compose.ts';
@@ -44,6 +45,7 @@ class NodeSystem implements TroupeRuntime {
   readonly events: EventsApi;
   readonly history: HistoryApi;
   readonly system: SystemApi;
+  readonly inspection: InspectionApi;
   readonly #lifecycle: NodeLifecycle;
 
   constructor(foundation: Foundation) {
@@ -56,6 +58,7 @@ class NodeSystem implements TroupeRuntime {
     this.messages = parts.router;
     this.events = parts.events;
     this.history = createHistoryApi(parts);
+    this.inspection = parts.inspection;
     this.system = createSystemApi(parts, this.#lifecycle);
   }
 

@@ -8,3 +8,6 @@ export interface CallContext {
   /** Of the caller, for what people decide. */
   readonly subject?: string;
 }
+
+/** Who asks when nobody is named. */
+export const DEFAULT_CALL: CallContext = { tenant: 'default' };

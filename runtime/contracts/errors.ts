@@ -86,6 +86,10 @@ export const ERROR_CODES = {
   config_invalid: { retryable: false },
   model_unavailable: { retryable: true },
   unsupported: { retryable: false },
+  // the inspector
+  stream_not_found: { retryable: false },
+  thread_not_found: { retryable: false },
+  profile_running: { retryable: true },
   internal: { retryable: false },
 } as const satisfies Record<string, { retryable: boolean }>;
 

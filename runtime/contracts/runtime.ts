@@ -11,6 +11,7 @@ import type { RuntimeEvent } from './event.ts';
 import type { HistoryApi } from './history.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
+import type { InspectionApi } from './inspection.ts';
 import type { MessagesApi } from './messages-api.ts';
 import type { ClusterStats, Member } from './messaging.ts';
 import type { Dispose } from './ports.ts';
@@ -281,6 +282,8 @@ export interface TroupeRuntime extends AsyncDisposable {
   readonly events: EventsApi;
   readonly history: HistoryApi;
   readonly system: SystemApi;
+  /** What an inspector asks. */
+  readonly inspection: InspectionApi;
 }
 
 export type { AgentId, CallContext, TaskId, WorkflowId };

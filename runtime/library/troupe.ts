@@ -3,6 +3,7 @@
 import type { CreateAgent } from '../contracts/agent.ts';
 import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
+import type { InspectionApi } from '../contracts/inspection.ts';
 import type { MessagesApi } from '../contracts/messages-api.ts';
 import type {
   AgentsApi,
@@ -51,6 +52,7 @@ export interface Troupe extends TroupeRuntime {
   readonly messages: MessagesApi;
   readonly events: EventsApi;
   readonly system: SystemApi;
+  readonly inspection: InspectionApi;
   stop(): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export function withHandles(runtime: TroupeRuntime & { readonly agents: AgentsAp
     events: runtime.events,
     history: runtime.history,
     system: runtime.system,
+    inspection: runtime.inspection,
     stop,
     [Symbol.asyncDispose]: stop,
   };

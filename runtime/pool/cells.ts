@@ -52,6 +52,7 @@ export class Cells {
       phase: 'starting',
       thread: null,
       slot: 0,
+      meter: 0,
       state: 'created',
       dedicated: place.dedicated,
       before,
@@ -132,6 +133,7 @@ export class Cells {
     }
     entry.thread = handle;
     entry.slot = slot;
+    entry.meter = meter;
     entry.phase = 'up';
     handle.slots.set(slot, entry);
     if (meter > 0) handle.meters.set(meter, entry.id);
@@ -238,6 +240,13 @@ export class Cells {
       handles.map((handle) => this.#order(handle, { op: 'stats' }, this.#options.stuckAfterMs)),
     );
     return answers.flatMap((answer) => (answer.status === 'fulfilled' ? (answer.value as CellStats[]) : []));
+  }
+
+  /** Messages that wait for it, read from the memory it shares with its thread. */
+  waitingFor(id: AgentId): number {
+    const entry = this.#directory.get(id);
+    if (!entry?.thread || entry.meter === 0) return 0;
+    return Atomics.load(entry.thread.depths, entry.meter);
   }
 
   /**

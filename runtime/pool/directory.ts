@@ -19,6 +19,8 @@ export interface Entry {
   phase: EntryPhase;
   thread: Thread | null;
   slot: number;
+  /** Of its mailbox in the memory shared with its thread; 0: it has none. */
+  meter: number;
   state: AgentState;
   readonly dedicated: boolean;
   /** Where the mailbox of its failed predecessor waits for it. */

@@ -36,9 +36,21 @@ import { START_TIMEOUT_MS, Threads } from './threads.ts';
 
 /** A durable message in its handler: nobody takes it away, only the death of its cell does. */
 const FOREVER_MS = 2 ** 52;
+/** Beyond the time a profile takes, until its thread counts as blocked. */
+const PROFILE_MARGIN_MS = 10_000;
 
-/** The pool with its actors as other nodes reach them. */
-export type NodePool = ThreadPool & { readonly mail: LocalMail };
+/** What an inspector reads of the pool, at no cost to the threads. */
+export interface PoolInspection {
+  /** Messages that wait for this actor. */
+  waitingFor(id: AgentId): number;
+  /** Mailboxes that are not empty. */
+  mailboxes(): Iterable<{ readonly agent: AgentId; readonly thread: number; readonly waiting: number }>;
+  /** A CPU profile of a thread, as JSON text. Rejects with `thread_not_found`, `profile_running`, `thread_stuck`, `thread_lost`. */
+  profile(thread: number, seconds: number, intervalUs: number): Promise<string>;
+}
+
+/** The pool with its actors as other nodes reach them, and as inspectors see them. */
+export type NodePool = ThreadPool & { readonly mail: LocalMail; readonly inspection: PoolInspection };
 
 export interface NodePoolOptions extends ThreadPoolOptions {
   /** The way to actors that do not live here; asked when there is something to send. Undefined: there are no other nodes. */
@@ -64,6 +76,7 @@ class Pool implements NodePool, PeerOwner {
   readonly #junctions = new Junctions();
   readonly #outside: Outside;
   readonly mail: LocalMail;
+  readonly inspection: PoolInspection;
   readonly #listeners = new Set<(notice: PoolNotice) => void>();
 
   constructor(options: NodePoolOptions, ambient: Ambient) {
@@ -89,6 +102,16 @@ class Pool implements NodePool, PeerOwner {
       nowMs: () => Math.round(ambient.clock.nowMs()),
     });
     this.mail = this.#outside.mail;
+    this.inspection = {
+      waitingFor: (id) => this.#cells.waitingFor(id),
+      mailboxes: () =>
+        this.#threads
+          .all()
+          .flatMap((handle) =>
+            handle.mail().map(({ id, count }) => ({ agent: id, thread: handle.id, waiting: count })),
+          ),
+      profile: (thread, seconds, intervalUs) => this.#profile(thread, seconds, intervalUs),
+    };
   }
 
   connect(thread: number, port: DataPort): Link {
@@ -130,6 +153,16 @@ class Pool implements NodePool, PeerOwner {
     handle.chaos = true;
     if (how === 'terminate') this.#threads.kill(handle, 'exited', wireError('thread_lost', 'terminated on purpose'));
     else handle.die(how);
+  }
+
+  async #profile(thread: number, seconds: number, intervalUs: number): Promise<string> {
+    const handle = this.#threads.get(thread);
+    if (!handle?.up)
+      throw new RuntimeError('thread_not_found', `there is no thread ${thread}`, { details: { thread } });
+    const late = () =>
+      new RuntimeError('thread_stuck', `thread ${thread} did not answer: its loop is blocked`, { details: { thread } });
+    const timeoutMs = seconds * 1_000 + PROFILE_MARGIN_MS;
+    return (await handle.order({ op: 'profile', seconds, intervalUs }, { timeoutMs, late })) as string;
   }
 
   async stop(): Promise<void> {

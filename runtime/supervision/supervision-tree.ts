@@ -91,10 +91,14 @@ export interface SupervisionTree {
     spawn(id: string, spec: CoordinatorSpec): CoordinatorHandle;
     step(workflowId: string, step: string, spec: StepSpec): StepHandle | undefined;
     stop(id: string): void;
+    /** Whose run it is; undefined where that is not known. */
+    about(id: string): CoordinatorSpec['about'];
     readonly size: number;
   };
   state(): TreeState;
   tree(): TreeNode;
+  /** The groups of the tree; that of the agents without its children. */
+  groups(): readonly TreeNode[];
   /** Takes no new agents; what runs is left alone. Undone by `resume`. Both are idempotent. */
   drain(): void;
   resume(): void;
@@ -211,15 +215,22 @@ class Tree implements SupervisionTree {
       id: 'root',
       kind: 'root',
       state: this.state(),
-      children: [
-        this.#groupNode('threads', this.threads.children, 'thread'),
-        this.#groupNode('cluster'),
-        this.#agentsNode(),
-        this.#groupNode('workflows', this.workflows.children, 'coordinator'),
-        this.#groupNode('work'),
-        this.#groupNode('edge'),
-      ],
+      children: this.groups().map((group) =>
+        group.id === 'agents' ? { ...group, children: this.#agentNodes() } : group,
+      ),
     };
+  }
+
+  groups(): readonly TreeNode[] {
+    const status = this.#groupRef('agents')?.getSnapshot().status;
+    return [
+      this.#groupNode('threads', this.threads.children, 'thread'),
+      this.#groupNode('cluster'),
+      { id: 'agents', kind: 'supervisor', state: status === 'active' ? 'running' : 'down', children: [] },
+      this.#groupNode('workflows', this.workflows.children, 'coordinator'),
+      this.#groupNode('work'),
+      this.#groupNode('edge'),
+    ];
   }
 
   #createRoot(): Actor<typeof rootMachine> {
@@ -396,13 +407,11 @@ class Tree implements SupervisionTree {
     };
   }
 
-  #agentsNode(): TreeNode {
-    const children = [...this.agents.list()].map((agent): TreeNode => {
+  #agentNodes(): readonly TreeNode[] {
+    return [...this.agents.list()].map((agent): TreeNode => {
       const cell = { id: `${agent.id}#${agent.incarnation}`, kind: 'cell', state: agent.state, children: [] };
       return { id: agent.id, kind: `agent:${agent.type}`, state: agent.state, children: [cell] };
     });
-    const status = this.#groupRef('agents')?.getSnapshot().status;
-    return { id: 'agents', kind: 'supervisor', state: status === 'active' ? 'running' : 'down', children };
   }
 }
 

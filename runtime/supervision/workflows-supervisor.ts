@@ -8,6 +8,8 @@ import { ACTIVE, type AnyScope, childExit, createChild, type LogicSnapshot, STOP
 import { DynamicSupervisor } from './dynamic-supervisor.ts';
 
 export interface CoordinatorSpec {
+  /** Whose run it is, for who looks at the tree. */
+  readonly about?: { readonly tenant: string; readonly pattern: string };
   /** Called as the actor starts. What it throws ends the coordinator as failed. */
   start(): void;
   /** Called once when the actor is stopped before it was done: by `stop`, or with the tree. Its steps are cancelled first. */
@@ -72,6 +74,7 @@ type CoordinatorEvent =
 
 /** One coordinator: its logic and the steps in flight. */
 class Coordinator {
+  readonly about: CoordinatorSpec['about'];
   readonly logic: ActorLogic<CoordinatorSnapshot, CoordinatorEvent | EventObject, undefined>;
   readonly steps = new Map<string, AnyActorRef>();
   readonly #spec: CoordinatorSpec;
@@ -80,6 +83,7 @@ class Coordinator {
 
   constructor(spec: CoordinatorSpec, guard: (what: string, fn: () => void) => void) {
     this.#spec = spec;
+    this.about = spec.about;
     this.#guard = guard;
     this.logic = {
       getInitialSnapshot: () => ({ ...ACTIVE, steps: 0 }),
@@ -207,6 +211,11 @@ export class WorkflowsSupervisor {
   /** Names of the steps in flight. */
   steps(id: string): readonly string[] {
     return [...(this.#coordinators.get(id)?.steps.keys() ?? [])];
+  }
+
+  /** Undefined: it has no coordinator here, or nothing was said of it. */
+  about(id: string): CoordinatorSpec['about'] {
+    return this.#coordinators.get(id)?.about;
   }
 
   get size(): number {

@@ -3,6 +3,7 @@
 import { createEventFeed } from '../observe/event-stream.ts';
 import { composeAgents } from './compose-agents.ts';
 import { composeDurable } from './compose-durable.ts';
+import { composeInspection } from './compose-inspection.ts';
 import { composeMessages } from './compose-messages.ts';
 import { composeUpkeep } from './compose-upkeep.ts';
 import { composeWork } from './compose-work.ts';
@@ -18,6 +19,7 @@ export function composeNode(foundation: Foundation, life: NodeLife): NodeParts {
   const durable = composeDurable({ ...base, ...agents }, others);
   const work = composeWork({ ...base, ...agents }, others);
   const upkeep = composeUpkeep({ ...base, ...agents, ...messages, ...durable, ...work });
-  const parts: NodeParts = { ...base, ...agents, ...messages, ...durable, ...work, ...upkeep };
+  const made = { ...base, ...agents, ...messages, ...durable, ...work, ...upkeep };
+  const parts: NodeParts = { ...made, ...composeInspection(made) };
   return parts;
 }

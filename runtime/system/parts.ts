@@ -7,6 +7,7 @@ import type { AgentTree } from '../agents/ports.ts';
 import type { StandIns } from '../agents/stand-ins.ts';
 import type { NodeWorkforce } from '../agents/workforce.ts';
 import type { NodeCluster } from '../cluster/node-cluster.ts';
+import type { InspectionApi } from '../contracts/inspection.ts';
 import type { EventFeed } from '../contracts/ports.ts';
 import type { EventsApi } from '../contracts/runtime.ts';
 import type { Counts } from '../messaging/counts.ts';
@@ -84,6 +85,11 @@ export interface UpkeepParts {
   readonly events: EventsApi;
 }
 
+/** What it tells of itself to who looks. */
+export interface InspectionParts {
+  readonly inspection: InspectionApi;
+}
+
 /** What the parts know of the node's own life. */
 export interface NodeLife {
   readonly phase: Phase;
@@ -96,7 +102,14 @@ export interface NodeBase extends Foundation {
   readonly life: NodeLife;
 }
 
-export interface NodeParts extends NodeBase, AgentParts, MessageParts, DurableParts, WorkParts, UpkeepParts {}
+export interface NodeParts
+  extends NodeBase,
+    AgentParts,
+    MessageParts,
+    DurableParts,
+    WorkParts,
+    UpkeepParts,
+    InspectionParts {}
 
 /** The whole node, for what happens later: a part may ask for the others when it is called, never while it is made. */
 export type Others = () => NodeParts;

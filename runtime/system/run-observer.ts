@@ -14,8 +14,10 @@ export function createRunObserver(tree: Tree, onStepFailed: (id: WorkflowId) => 
   const coordinators = new Map<WorkflowId, Coordinator>();
   const steps = new Map<string, Step>();
   return {
-    runStarted({ id }) {
-      coordinators.set(id, tree.spawn(id, { start() {}, stop() {}, onStepFailed: () => void onStepFailed(id) }));
+    runStarted({ id, tenant, pattern }) {
+      const about = { tenant, pattern };
+      const spec = { about, start() {}, stop() {}, onStepFailed: () => void onStepFailed(id) };
+      coordinators.set(id, tree.spawn(id, spec));
     },
     stepStarted(id, { step, round, taskId }) {
       const child = tree.step(id, stepName(step, round), { taskId, cancel() {} });

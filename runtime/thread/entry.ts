@@ -9,6 +9,7 @@ import { expose } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import type { Death, HostControl, HostInit } from '../transport/control.ts';
 import type { DataPort } from '../transport/link.ts';
+import { createProfiler } from '../transport/profiler.ts';
 import type { Scope } from './cell.ts';
 import { Host } from './host.ts';
 import type { HostEnv } from './host-env.ts';
@@ -72,6 +73,7 @@ function createEnv(): HostEnv {
       run: (entered, fn) => scope.run(entered, fn),
     },
     load: (specifier) => import(specifier),
+    profile: createProfiler(),
     usage: () => {
       const used = performance.eventLoopUtilization();
       const { utilization } = performance.eventLoopUtilization(used, usedBefore);

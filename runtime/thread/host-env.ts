@@ -19,6 +19,8 @@ export interface HostEnv {
   readonly turn: Turn;
   readonly scope: ScopeStore;
   readonly load: LoadModule;
+  /** A CPU profile of this thread as JSON text. Rejects with `profile_running` while another one is made. */
+  readonly profile: (seconds: number, intervalUs: number) => Promise<string>;
   /** Heap in bytes and utilization of the loop since the last call. */
   readonly usage: () => { readonly heapBytes: number; readonly utilization: number };
 }

@@ -156,6 +156,9 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
         case 'snapshot':
           answers.whenSettled(call, snapshotCell(this, op.id));
           break;
+        case 'profile':
+          answers.whenSettled(call, this.env.profile(op.seconds, op.intervalUs));
+          break;
         case 'stats': {
           const nowMs = this.env.clock.monotonicMs();
           answers.settle(

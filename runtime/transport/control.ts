@@ -17,7 +17,9 @@ export type ControlOp =
     }
   | { readonly op: 'signal'; readonly call: number; readonly id: AgentId; readonly signal: CellSignal }
   | { readonly op: 'snapshot'; readonly call: number; readonly id: AgentId }
-  | { readonly op: 'stats'; readonly call: number };
+  | { readonly op: 'stats'; readonly call: number }
+  /** A CPU profile of the thread, as JSON text. */
+  | { readonly op: 'profile'; readonly call: number; readonly seconds: number; readonly intervalUs: number };
 
 /** What a spawn answers: the slot of the cell, and the meter of its mailbox (0: it has none). */
 export interface Residence {

@@ -188,6 +188,29 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/events': plain('/api/agents/events'),
   'POST /api/agents/initialize': plain('/api/agents/initialize'),
   'POST /api/agents/shutdown': plain('/api/agents/shutdown', 202),
+  'GET /api/inspect/tree': plain('/api/inspect/tree?kind=thread&limit=5'),
+  'GET /api/inspect/stream': plain('/api/inspect/stream?focus=%7B%22actors%22%3A%5B%22main%22%5D%7D'),
+  'POST /api/inspect/streams/{id}/focus': {
+    status: 200,
+    async prepare(api) {
+      const feed = api.runtime.inspection.open(
+        { signal: new AbortController().signal },
+        { tenant: 'default', subject: 'ann' },
+      );
+      return { path: `/api/inspect/streams/${feed.id}/focus`, call: { body: { actors: ['main'] } } };
+    },
+  },
+  'GET /api/inspect/agents/{id}': {
+    status: 200,
+    prepare: async (api) => ({ path: `/api/inspect/agents/${await made(api, 'agents')}` }),
+  },
+  'GET /api/inspect/threads': plain('/api/inspect/threads'),
+  'POST /api/inspect/threads/{id}/profile': {
+    status: 200,
+    prepare: async () => ({ path: '/api/inspect/threads/1/profile', call: { body: { seconds: 1 } } }),
+  },
+  'GET /api/inspect/nodes': plain('/api/inspect/nodes'),
+  'GET /api/inspect/config': plain('/api/inspect/config'),
   'GET /metrics': plain('/metrics'),
   'GET /livez': plain('/livez'),
   'GET /readyz': plain('/readyz'),
@@ -290,6 +313,7 @@ test('the table itself: viewers only read, and these are for admins alone', () =
     'POST /api/agents/shutdown',
     'POST /api/agents/tasks/{id}/redrive',
     'POST /api/agents/types/{type}/register',
+    'POST /api/inspect/threads/{id}/profile',
   ]);
   for (const route of closed)
     expect([route, ACCESS[route]?.includes('viewer')]).toEqual([route, route.startsWith('GET ')]);

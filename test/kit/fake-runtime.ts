@@ -31,11 +31,14 @@ import { createEventFeed } from '../../runtime/observe/event-stream.ts';
 import { createEventsApi } from '../../runtime/observe/stream-events.ts';
 import type { TestAmbient } from './ambient.ts';
 import { type FakeMessages, fakeMessages } from './fake-messages.ts';
+import { type MadeUpNode, madeUpNode } from './inspection.ts';
 
 type Owned<View> = { tenant: string; view: View };
 
 export interface FakeRuntime extends TroupeRuntime {
   readonly messages: FakeMessages;
+  /** What its inspector looks at. */
+  readonly madeUp: MadeUpNode;
   /** Ends a task or workflow and publishes its last event. */
   end(id: string, state: TaskState, result?: unknown): void;
   endWorkflow(id: string, state: WorkflowState): void;
@@ -224,7 +227,11 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
     );
   };
 
+  const madeUp = madeUpNode(ambient, { feed, agentView: (id, call) => fake.agents.get(id, call) });
+
   const fake: FakeRuntime = {
+    madeUp,
+    inspection: madeUp.inspector,
     calls: [],
     queueLimit: 1_000,
     status: 'running',

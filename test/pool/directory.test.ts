@@ -10,6 +10,7 @@ const entry = (phase: EntryPhase, place?: Thread, slot = 1): Entry => ({
   phase,
   thread: place ?? null,
   slot,
+  meter: 0,
   state: 'idle',
   dedicated: false,
   before: null,
