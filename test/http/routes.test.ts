@@ -315,8 +315,12 @@ test('the table itself: viewers only read, and these are for admins alone', () =
     'POST /api/agents/types/{type}/register',
     'POST /api/inspect/threads/{id}/profile',
   ]);
-  for (const route of closed)
-    expect([route, ACCESS[route]?.includes('viewer')]).toEqual([route, route.startsWith('GET ')]);
+  // Where a viewer looks is its own matter: nobody else's sight changes with it.
+  const looks = ['POST /api/inspect/streams/{id}/focus'];
+  for (const route of closed) {
+    const reads = route.startsWith('GET') || looks.includes(route);
+    expect([route, ACCESS[route]?.includes('viewer')]).toEqual([route, reads]);
+  }
   expect(routes.filter((route) => ACCESS[route] === 'public')).toEqual(
     expect.arrayContaining(['GET /livez', 'GET /readyz', 'GET /openapi.json', 'GET /docs']),
   );
