@@ -1,32 +1,52 @@
-// One live connection of the page: the event stream of the tenant, opened while somebody is logged in, again after it breaks.
+// One live connection of the page: the inspector's feed, opened while somebody is logged in, again after it breaks.
 
 import { effect, signal } from '@preact/signals';
 import type { RuntimeEvent } from '../../../runtime/contracts/event.ts';
+import type { InspectFrame } from '../../../runtime/contracts/inspection.ts';
 import { apiUrl, authorization, problemOf } from './client.ts';
+import { focusText, followFocus, streamOpened } from './focus.ts';
 import { session } from './session.ts';
 
-/** `waiting`: it broke and is tried again at `retryAtMs`. */
+/** `waiting`: it broke and is tried again. */
 export type LiveState = 'off' | 'connecting' | 'open' | 'waiting';
 
 export const liveState = signal<LiveState>('off');
-/** Counts openings: what was missed while it was away is read anew when this grows. */
+/** Counts openings and resets: what was missed meanwhile is read anew when this grows. */
 export const liveEpoch = signal(0);
+/** The nodes the feed tells of, the answering one first. */
+export const liveNodes = signal<readonly string[]>([]);
+/** Nodes of the cluster it cannot tell of. */
+export const liveUnreachable = signal<readonly string[]>([]);
 
-type Listener = (event: RuntimeEvent) => void;
-const listeners = new Set<Listener>();
+type FrameOf<Type extends InspectFrame['type']> = Extract<InspectFrame, { type: Type }>;
+type Listener = (frame: InspectFrame) => void;
+const listeners = new Map<InspectFrame['type'], Set<Listener>>();
 
-/** Calls the listener with every event from now on, until the returned function is called. */
-export function onEvent(listener: Listener): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+/** Calls the listener with every frame of the type from now on, until the returned function is called. */
+export function onFrame<Type extends InspectFrame['type']>(
+  type: Type,
+  listener: (frame: FrameOf<Type>) => void,
+): () => void {
+  const those = listeners.get(type) ?? new Set();
+  listeners.set(type, those);
+  those.add(listener as Listener);
+  return () => those.delete(listener as Listener);
+}
+
+/** Calls the listener with every event of the tenant, of all nodes. */
+export function onEvent(listener: (event: RuntimeEvent) => void): () => void {
+  return onFrame('events', ({ items }) => {
+    for (const event of items) listener(event);
+  });
 }
 
 const BACKOFF_MS = [500, 1_000, 2_000, 5_000, 10_000];
-/** An open stream beats every 15 s; silence for longer means that nobody is there. */
+/** Figures come every second and a heartbeat every 15 s; silence for longer means that nobody is there. */
 const SILENCE_MS = 40_000;
 
-/** Keeps the stream open as long as there is a session. Call once. */
+/** Keeps the feed open as long as there is a session. Call once. */
 export function keepLive(): void {
+  followFocus();
   effect(() => {
     if (session.value === null) {
       liveState.value = 'off';
@@ -41,7 +61,8 @@ export function keepLive(): void {
 async function run(ended: AbortSignal): Promise<void> {
   for (let attempt = 0; !ended.aborted; attempt += 1) {
     liveState.value = 'connecting';
-    const opened = await readStream(ended).catch(() => false);
+    const opened = await readFeed(ended).catch(() => false);
+    streamOpened(null);
     if (ended.aborted) return;
     if (opened) attempt = 0;
     liveState.value = 'waiting';
@@ -49,18 +70,16 @@ async function run(ended: AbortSignal): Promise<void> {
   }
 }
 
-/** Resolves when the stream ended; true when it had been open. */
-async function readStream(ended: AbortSignal): Promise<boolean> {
+/** Resolves when the feed ended; true when it had been open. */
+async function readFeed(ended: AbortSignal): Promise<boolean> {
   const silence = new AbortController();
   const signal = AbortSignal.any([ended, silence.signal]);
-  const response = await fetch(apiUrl('/api/agents/events'), {
+  const response = await fetch(apiUrl('/api/inspect/stream', { focus: focusText() }), {
     headers: { accept: 'text/event-stream', ...authorization() },
     signal,
     cache: 'no-store',
   });
   if (!response.ok || !response.body) throw await problemOf(response);
-  liveState.value = 'open';
-  liveEpoch.value += 1;
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
@@ -70,9 +89,9 @@ async function readStream(ended: AbortSignal): Promise<boolean> {
       if (done) return true;
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENCE_MS);
-      const frames = (rest + value).split('\n\n');
-      rest = frames.pop() ?? '';
-      for (const frame of frames) deliver(frame);
+      const parts = (rest + value).split('\n\n');
+      rest = parts.pop() ?? '';
+      for (const part of parts) deliver(part);
     }
   } catch {
     return true;
@@ -81,11 +100,21 @@ async function readStream(ended: AbortSignal): Promise<boolean> {
   }
 }
 
-function deliver(frame: string): void {
-  const data = /^data: (.*)$/m.exec(frame)?.[1];
-  if (data === undefined || data === '{}') return;
-  const event = JSON.parse(data) as RuntimeEvent;
-  for (const listener of listeners) listener(event);
+function deliver(part: string): void {
+  const data = /^data: (.*)$/m.exec(part)?.[1];
+  if (data === undefined) return;
+  const frame = JSON.parse(data) as InspectFrame;
+  if (frame.type === 'hello') {
+    streamOpened(frame.stream);
+    liveState.value = 'open';
+    liveEpoch.value += 1;
+  }
+  if (frame.type === 'hello' || frame.type === 'nodes') {
+    liveNodes.value = frame.nodes;
+    liveUnreachable.value = frame.unreachable;
+  }
+  if (frame.type === 'reset') liveEpoch.value += 1;
+  for (const listener of listeners.get(frame.type) ?? []) listener(frame);
 }
 
 function pause(ms: number, ended: AbortSignal): Promise<void> {
