@@ -5,7 +5,7 @@
  * a value that JSON cannot carry at the top is `null`. Two values are equal as JSON exactly when their texts are equal.
  */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(sorted(value)) ?? 'null';
+  return textOf(value) ?? 'null';
 }
 
 /** Deep equality as JSON: `{a:1,b:2}` equals `{b:2,a:1}`. */
@@ -14,14 +14,17 @@ export function sameJson(left: unknown, right: unknown): boolean {
   return canonicalJson(left) === canonicalJson(right);
 }
 
-function sorted(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if ('toJSON' in value && typeof value.toJSON === 'function') return sorted(value.toJSON());
-  if (Array.isArray(value)) return value.map(sorted);
-  // fromEntries defines own properties, so that a key like __proto__ stays data
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-      .map(([key, entry]) => [key, sorted(entry)]),
-  );
+/** Undefined for what JSON leaves out. Text by text: a sorted copy of the value would be garbage of its size at every hash. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if ('toJSON' in value && typeof value.toJSON === 'function') return textOf(value.toJSON());
+  if (Array.isArray(value)) return `[${value.map((entry) => textOf(entry) ?? 'null').join(',')}]`;
+  const record = value as Readonly<Record<string, unknown>>;
+  let text = '';
+  // The default order of sort is that of code units.
+  for (const key of Object.keys(record).sort()) {
+    const entry = textOf(record[key]);
+    if (entry !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${entry}`;
+  }
+  return `{${text}}`;
 }

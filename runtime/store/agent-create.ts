@@ -29,10 +29,6 @@ ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilitie
   ON CONFLICT DO NOTHING RETURNING id, created_at, owner_node IS NOT NULL AS owned)
 SELECT id, created_at, owned FROM ins`;
 
-/** `agent.created`, the first event of an agent, is its row, as it is with tasks. */
-export const CREATED_EVENT = `SELECT id AS stream, 1 AS seq, 'agent' AS kind, tenant, 'agent.created' AS type, created_at AS at,
-  jsonb_build_object('type', type, 'name', name) AS data FROM agent`;
-
 type CreatedRow = { readonly id: string; readonly created_at: string; readonly owned: boolean };
 
 interface CreateOp {

@@ -4,10 +4,8 @@ import { RuntimeError } from '../contracts/errors.ts';
 import type { EventType, NewEvent, RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, type IdKind, toUuid } from '../contracts/ids.ts';
 import type { Db, EventStore } from '../contracts/store.ts';
-import { CREATED_EVENT } from './agent-create.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, kindOf, sql, withTypeIds } from './sql.ts';
-import { ACCEPTED_EVENT } from './task-rows.ts';
 
 /** Streams that may be appended to: their subject's table and the proof that this node ($2) is its writer. */
 const SUBJECTS = {
@@ -71,9 +69,7 @@ export function createEventStore(db: Db, commit: GroupCommit, node: string): Eve
       const { rows } = await db.query<Row>(
         sql(
           'event_read',
-          `${ACCEPTED_EVENT} WHERE id = $1 AND tenant = $2 AND $3::int < 1
-           UNION ALL ${CREATED_EVENT} WHERE id = $1 AND tenant = $2 AND $3::int < 1
-           UNION ALL SELECT stream, seq, kind, tenant, type, at, data FROM event
+          `SELECT stream, seq, kind, tenant, type, at, data FROM event_log
            WHERE stream = $1 AND tenant = $2 AND seq > $3 ORDER BY seq LIMIT $4`,
           toUuid(stream),
           tenant,

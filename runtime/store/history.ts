@@ -7,9 +7,7 @@ import { fromUuid, isUuid, toUuid, type WorkflowId } from '../contracts/ids.ts';
 import type { Db } from '../contracts/store.ts';
 import type { HistoryStore } from '../contracts/store-history.ts';
 import type { AttemptView, TaskState } from '../contracts/task.ts';
-import { CREATED_EVENT } from './agent-create.ts';
 import { clampLimit, idOrNull, page, readCursor, sql, withTypeIds } from './sql.ts';
-import { ACCEPTED_EVENT } from './task-rows.ts';
 
 /** The first id that a time could have (UUIDv7): ids sort by the time they were made. */
 const FIRST_ID = (at: string): string =>
@@ -28,16 +26,11 @@ interface EventRow {
 }
 
 /**
- * The first events of tasks and agents are their rows. Those are found by id, which tells when it was made by the clock of its node: a
- * second of difference is allowed for at the beginning, none is needed at the end, where only later ids are left out.
+ * The first event of a task, an agent or a run is its row, found by id, which tells when it was made by the clock of its node: a second of
+ * difference is allowed for at the beginning, none is needed at the end, where only later ids are left out.
  */
-const firsts = (select: string, table: string): string => `SELECT *, ${MICROS('at')} AS us FROM (
-  ${select} WHERE tenant = $1 AND id >= ${FIRST_ID('$2::timestamptz')} AND created_at >= $2 AND created_at < $3) ${table}`;
-
-const LOG = `SELECT stream, seq, kind, tenant, type, at, data, ${MICROS('at')} AS us FROM event
-    WHERE tenant = $1 AND at >= $2 AND at < $3
-  UNION ALL ${firsts(ACCEPTED_EVENT, 'accepted')}
-  UNION ALL ${firsts(CREATED_EVENT, 'made')}`;
+const LOG = `SELECT stream, seq, kind, tenant, type, at, data, ${MICROS('at')} AS us FROM event_log
+    WHERE tenant = $1 AND at >= $2 AND at < $3 AND (seq > 1 OR kind = 'node' OR stream >= ${FIRST_ID('$2::timestamptz')})`;
 
 const EVENTS = `SELECT * FROM (${LOG}) log
   WHERE ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR type = $5)
@@ -63,7 +56,7 @@ const JOURNAL = `SELECT seq, at, event, (SELECT journal_seq FROM workflow WHERE 
 // Tries that have ended, and of a task that runs the one under way.
 const ATTEMPTS = `WITH t AS MATERIALIZED (SELECT * FROM task WHERE workflow_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3),
 tries AS (SELECT a.task_id, a.fence, a.attempt, a.node, a.agent_id, a.thread, a.started_at, a.ended_at, a.outcome, a.error
-    FROM t JOIN attempt a ON a.task_id = t.id
+    FROM t JOIN attempt_log a ON a.task_id = t.id
   UNION ALL SELECT id, fence, attempt, owner_node, agent_id, NULL, claimed_at, NULL, 'running', NULL FROM t WHERE state = 'running')
 SELECT t.id, t.step_key, t.round, t.capability, t.state, t.created_at, t.ended_at,
   (SELECT jsonb_agg(jsonb_build_object('attempt', attempt, 'node', node, 'agent', agent_id, 'thread', thread, 'outcome', outcome,

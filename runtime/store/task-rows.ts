@@ -84,11 +84,6 @@ export const takes = (
       (SELECT t.rank FROM task t WHERE t.state = 'queued' AND t.queue = s.queue ORDER BY t.rank, t.id LIMIT 1) END AS head
     FROM ${source} s WHERE ${where}) r`;
 
-/** `task.accepted`, the first event of a task, is its row: an event of its own would say the same once more at every insert. */
-export const ACCEPTED_EVENT = `SELECT id AS stream, 1 AS seq, 'task' AS kind, tenant, 'task.accepted' AS type, created_at AS at,
-  jsonb_strip_nulls(jsonb_build_object('capability', capability, 'version', version, 'queue', queue, 'priority', priority,
-    'workflowId', workflow_id, 'stepKey', step_key)) AS data FROM task`;
-
 export interface InsertedRow {
   readonly id: string;
   readonly state: TaskState;

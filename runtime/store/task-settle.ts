@@ -27,6 +27,9 @@ export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (w
   FROM ${source} s WHERE s.workflow_id IS NOT NULL AND s.state IN ('completed', 'failed', 'dead', 'cancelled', 'timed_out')
   ON CONFLICT DO NOTHING`;
 
+/** The first attempt completed it: the row of the task says all there is to say of the attempt and of the end (views attempt_log, event_log). */
+const CLEAN = (row: string): string => `(${row}.state = 'completed' AND ${row}.fence = 1)`;
+
 // Only a running task has an owner (a CHECK says so). Neither the state nor `=` on the owner is asked for: both would let the planner
 // walk an index of all that this node runs, for each row, instead of the key.
 // An own node row that was not swept proves that nothing of ours was given away, even when the lease has run out meanwhile:
@@ -41,15 +44,17 @@ ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     attempt = t.attempt - r.uncharge, crash_count = t.crash_count + r.crash,
     run_at = CASE WHEN r.delay_ms IS NULL THEN t.run_at ELSE r.at + r.delay_ms * interval '1 millisecond' END,
     last_agent = coalesce(r.agent_id, t.last_agent),
+    ran_on = CASE WHEN ${CLEAN('r')} THEN $2::uuid END, ran_thread = CASE WHEN ${CLEAN('r')} THEN r.thread END,
+    run_ms = CASE WHEN ${CLEAN('r')} THEN r.run_ms END,
     ended_at = CASE WHEN r.delay_ms IS NULL THEN r.at END,
     event_seq = t.event_seq + (r.event IS NOT NULL)::int, usage = ${usageWith('r.used')}
   FROM r, me WHERE t.id = r.id AND t.fence = r.fence AND t.owner_node IS NOT DISTINCT FROM me.id
   RETURNING r.*, t.event_seq, t.tenant, t.workflow_id, t.step_key, t.round, t.created_at, t.claimed_at, t.started_at, t.attempt AS attempts,
     t.usage),
 history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, error, run_ms)
-  SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok),
+  SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok WHERE NOT ${CLEAN('ok')}),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL),
+  SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL AND NOT ${CLEAN('ok')}),
 inbox AS (${INBOX_OF_STEPS('(SELECT * FROM ok WHERE decided IS NOT TRUE)')} RETURNING workflow_id, event_id, event),
 counted AS (${tally('ok', '$2::uuid')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
@@ -229,9 +234,9 @@ async function readSettled(db: Db, node: string, op: SettleTask): Promise<(Settl
     sql(
       'task_read_settled',
       `SELECT t.state, t.tenant, e.seq, e.type, e.at, e.data FROM task t
-       LEFT JOIN event e ON e.stream = t.id AND e.seq = t.event_seq AND e.seq > 1
+       LEFT JOIN event_log e ON e.stream = t.id AND e.seq = t.event_seq AND e.seq > 1
        WHERE t.id = $1 AND t.fence = $2 AND t.state <> 'running'
-         AND EXISTS (SELECT 1 FROM attempt a WHERE a.task_id = t.id AND a.fence = $2 AND a.node = $3 AND a.outcome = $4)`,
+         AND EXISTS (SELECT 1 FROM attempt_log a WHERE a.task_id = t.id AND a.fence = $2 AND a.node = $3 AND a.outcome = $4)`,
       toUuid(op.taskId),
       op.fence,
       node,

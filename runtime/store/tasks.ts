@@ -172,7 +172,7 @@ async function readAttempts(db: Db, id: TaskId): Promise<readonly AttemptView[]>
   }>(
     sql(
       'task_attempts',
-      `SELECT attempt, fence, node, agent_id, thread, started_at, ended_at, outcome, error FROM attempt WHERE task_id = $1
+      `SELECT attempt, fence, node, agent_id, thread, started_at, ended_at, outcome, error FROM attempt_log WHERE task_id = $1
        UNION ALL SELECT attempt, fence, owner_node, agent_id, NULL, claimed_at, NULL, 'running', NULL FROM task
          WHERE id = $1 AND state = 'running'
        ORDER BY fence`,

@@ -1,7 +1,7 @@
 // Advance: one decision of a coordinator and everything it brings about, for all coordinators of the node in one statement.
 // The workflow row's version is the fence; what it does not admit is not written.
 
-import { wireError } from '../contracts/errors.ts';
+import { RuntimeError, wireError } from '../contracts/errors.ts';
 import type { RuntimeEvent } from '../contracts/event.ts';
 import { fromUuid, toUuid } from '../contracts/ids.ts';
 import type { Advance, AdvanceAnswer, SettledStep } from '../contracts/store.ts';
@@ -57,8 +57,8 @@ a AS MATERIALIZED (SELECT a.*, now.at FROM jsonb_to_recordset($1::jsonb) AS a(i 
   children jsonb, asks jsonb, status text, settles jsonb)
   CROSS JOIN now WHERE ${few('a.i')} ORDER BY a.wid),
 ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.total,
-    journal_seq = w.journal_seq + jsonb_array_length(a.journal), decision_seq = w.decision_seq + jsonb_array_length(a.decisions),
-    event_seq = w.event_seq + jsonb_array_length(a.events),
+    journal_seq = w.journal_seq + jsonb_array_length(a.journal),
+    decision_seq = w.decision_seq + coalesce(jsonb_array_length(a.decisions), 0), event_seq = w.event_seq + coalesce(jsonb_array_length(a.events), 0),
     status = coalesce(a.ending->>'status', a.status, w.status), stop_reason = a.ending->>'stopReason', output = a.ending->'output',
     error = nullif(a.ending->'error', 'null'), metrics = nullif(a.ending->'metrics', 'null'),
     state_hash = a.ending->>'stateHash',
@@ -74,18 +74,14 @@ missed AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
 read AS (UPDATE workflow_inbox x SET consumed = true, event = NULL
   FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id) WHERE ${few('ok.i')}) c
   WHERE x.workflow_id = c.wid AND x.event_id = c.id),
-journal AS (INSERT INTO workflow_journal (workflow_id, seq, at, event)
-  SELECT ok.wid, ok.journal_seq - jsonb_array_length(ok.journal) + e.n, ok.at, e.event
+journal AS (INSERT INTO workflow_journal (workflow_id, seq, at, event, decision_seq, decisions, event_seq, events)
+  SELECT ok.wid, ok.journal_seq - jsonb_array_length(ok.journal) + e.n, ok.at, e.event,
+    CASE WHEN e.n = 1 THEN ok.decision_seq END, CASE WHEN e.n = 1 THEN ok.decisions END,
+    CASE WHEN e.n = 1 THEN ok.event_seq END, CASE WHEN e.n = 1 THEN ok.events END
   FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.journal) WITH ORDINALITY AS e(event, n)),
 snapshot AS (INSERT INTO workflow_snapshot (workflow_id, journal_seq, state)
   SELECT wid, journal_seq, snapshot->'state' FROM ok WHERE snapshot IS NOT NULL
   ON CONFLICT (workflow_id) DO UPDATE SET journal_seq = excluded.journal_seq, state = excluded.state),
-decisions AS (INSERT INTO workflow_decision (workflow_id, seq, at, decision)
-  SELECT ok.wid, ok.decision_seq - jsonb_array_length(ok.decisions) + e.n, ok.at, e.decision
-  FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.decisions) WITH ORDINALITY AS e(decision, n)),
-wf_events AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT ok.wid, ok.event_seq - jsonb_array_length(ok.events) + e.n, 'workflow', ok.tenant, e.event->>'type', ok.at, e.event->'data'
-  FROM ok CROSS JOIN LATERAL jsonb_array_elements(ok.events) WITH ORDINALITY AS e(event, n)),
 timers AS (INSERT INTO workflow_timer (workflow_id, key, due_at)
   SELECT DISTINCT ON (ok.wid, t.key) ok.wid, t.key, ok.at + t."afterMs" * interval '1 millisecond'
   FROM ok CROSS JOIN LATERAL jsonb_to_recordset(ok.timers) AS t(key text, "afterMs" float8) WHERE ok.ending IS NULL
@@ -137,8 +133,7 @@ export function advanceKind(node: string, whole: boolean): OpKind<AdvanceOp, Adv
       schedule: op.schedule.map((task, at) => encodeNewTask(task, op.claim?.[at])),
       cancel: op.cancel.map(({ step, round }) => ({ step, round })),
       timers: op.timers.map(({ key, afterMs }) => ({ key, afterMs })),
-      decisions: op.decisions,
-      events: op.events.map(({ type, data }) => ({ type, data })),
+      ...inJournal(op),
       done: op.progress.done,
       total: op.progress.total,
       ending: op.end,
@@ -181,6 +176,16 @@ export function advanceKind(node: string, whole: boolean): OpKind<AdvanceOp, Adv
         events: [...accepted, ...ended.map(endedEvent), ...own],
       };
     },
+  };
+}
+
+/** Decisions and events stand in the journal, beside the event that caused them. */
+function inJournal({ workflowId, journal, decisions, events }: Advance): object {
+  if (journal.length === 0 && decisions.length + events.length > 0)
+    throw new RuntimeError('internal', `${workflowId} decides or tells something, but nothing caused it`);
+  return {
+    ...(decisions.length > 0 ? { decisions } : {}),
+    ...(events.length > 0 ? { events: events.map(({ type, data }) => ({ type, data })) } : {}),
   };
 }
 

@@ -22,10 +22,6 @@ born_mail AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
   SELECT id, 'started', jsonb_build_object('type', 'started', 'atMs', ${MS('at')}, 'seed', (spec->>'seed')::bigint) FROM kids),
 born_deadlines AS (INSERT INTO workflow_timer (workflow_id, key, due_at, deadline)
   SELECT id, '$deadline', at + (spec->>'deadlineMs')::float8 * interval '1 millisecond', true FROM kids WHERE spec ? 'deadlineMs'),
-born_events AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT id, e.seq, 'workflow', tenant, e.type, at, e.data FROM kids CROSS JOIN LATERAL (VALUES
-    (1, 'workflow.created', jsonb_build_object('name', spec->'name', 'pattern', spec->'pattern', 'total', total, 'parent', parent)),
-    (2, 'workflow.started', jsonb_build_object('seed', spec->'seed'))) AS e(seq, type, data)),
 parent_mail AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
   SELECT parent_id, 'run/' || wid, CASE WHEN ending->>'status' IN ('completed', 'partial')
     THEN jsonb_build_object('type', 'step.completed', 'output', ending->'output')

@@ -41,11 +41,8 @@ ins AS (INSERT INTO workflow (id, tenant, name, pattern, spec, def_hash, total, 
     CASE WHEN start THEN 'running' ELSE 'created' END, CASE WHEN start THEN $2::uuid END, 1, CASE WHEN start THEN 2 ELSE 1 END,
     CASE WHEN start THEN at END
   FROM a WHERE key IS NULL OR EXISTS (SELECT 1 FROM keyed WHERE target = a.id)
-  ON CONFLICT DO NOTHING RETURNING id, tenant, name, pattern, total, spec, created_at, started_at, (spec->>'seed')::bigint AS seed),
-${BEGIN('ins', 'id NOT IN (SELECT id FROM a WHERE decided)')},
-ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
-  SELECT id, 1, 'workflow', tenant, 'workflow.created', created_at, jsonb_build_object('name', name, 'pattern', pattern, 'total', total) FROM ins
-  UNION ALL SELECT id, 2, 'workflow', tenant, 'workflow.started', started_at, jsonb_build_object('seed', seed) FROM ins WHERE started_at IS NOT NULL)
+  ON CONFLICT DO NOTHING RETURNING id, spec, created_at, started_at, (spec->>'seed')::bigint AS seed),
+${BEGIN('ins', 'id NOT IN (SELECT id FROM a WHERE decided)')}
 SELECT a.i, ins.created_at, ins.started_at FROM ins JOIN a ON a.id = ins.id`;
 
 const START = `WITH me AS MATERIALIZED (${LIVE_NODE}),
@@ -144,8 +141,8 @@ const startedEvent = (id: WorkflowRow['id'], tenant: string, seq: number, at: st
   data: { seed },
 });
 
-function eventsOf({ id, tenant, spec, total }: NewWorkflow, made: Created): RuntimeEvent[] {
-  const data = { name: spec.name, pattern: spec.pattern, total };
+function eventsOf({ id, tenant, spec }: NewWorkflow, made: Created): RuntimeEvent[] {
+  const data = { name: spec.name, pattern: spec.pattern };
   const created: RuntimeEvent = { stream: id, seq: 1, type: 'workflow.created', tenant, at: made.created_at, data };
   return made.started_at === null ? [created] : [created, startedEvent(id, tenant, 2, made.started_at, spec.seed)];
 }

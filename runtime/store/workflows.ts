@@ -195,7 +195,10 @@ export function createWorkflowStore(
       const { rows } = await db.query<{ seq: number; at: string; decision: Decision }>(
         sql(
           'workflow_decisions',
-          'SELECT seq, at, decision FROM workflow_decision WHERE workflow_id = $1 AND seq > $3 ORDER BY seq LIMIT $2',
+          `SELECT j.decision_seq - jsonb_array_length(j.decisions) + d.n::int AS seq, j.at, d.decision FROM workflow_journal j
+           CROSS JOIN LATERAL jsonb_array_elements(j.decisions) WITH ORDINALITY AS d(decision, n)
+           WHERE j.workflow_id = $1 AND j.decisions IS NOT NULL AND j.decision_seq > $3
+             AND j.decision_seq - jsonb_array_length(j.decisions) + d.n > $3 ORDER BY j.seq, d.n LIMIT $2`,
           toUuid(id),
           clampLimit(limit),
           after,

@@ -1,6 +1,6 @@
 // From a request body to a definition that can run: validated, its pattern found, its graph checked, its hash taken.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { z } from 'zod';
 import { canonicalJson } from '../contracts/canonical-json.ts';
 import type { CoordinationStrategy, WorkflowProblem } from '../contracts/coordination.ts';
@@ -142,7 +142,7 @@ function nestedCapabilities(
 }
 
 /** SHA-256 of canonical JSON: the same wish has the same hash. */
-export const hashOf = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
+export const hashOf = (value: unknown): string => hash('sha256', canonicalJson(value));
 
 const defHashOf = (strategy: CoordinationStrategy, spec: WorkflowSpec): string =>
   hashOf({ pattern: strategy.name, revision: strategy.revision ?? 1, spec });

@@ -62,17 +62,37 @@ function eventOf(settlement: SettleTask['settlement'], base: Base): Coordination
  * by bytes). A decision made on it is the one a replay makes.
  */
 export function asStored(value: unknown): unknown {
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
   const text = JSON.stringify(value);
-  return text === undefined ? null : JSON.parse(text, (_key, part: unknown) => (isRecord(part) ? ordered(part) : part));
+  return text === undefined ? null : ordered(JSON.parse(text));
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function ordered(record: Record<string, unknown>): Record<string, unknown> {
+/** In place as far as it goes: the value is a copy of ours. Most records are in order as they are. */
+function ordered(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at++) value[at] = ordered(value[at]);
+    return value;
+  }
+  const record = value as Record<string, unknown>;
   const keys = Object.keys(record);
-  if (keys.length < 2) return record;
-  const sized = keys.map((key) => [key, Buffer.from(key)] as const);
-  sized.sort(([, a], [, b]) => a.length - b.length || Buffer.compare(a, b));
-  return Object.fromEntries(sized.map(([key]) => [key, record[key]]));
+  for (const key of keys) {
+    const part = record[key];
+    if (typeof part === 'object' && part !== null) record[key] = ordered(part);
+  }
+  if (keys.length < 2 || keys.every((key, at) => at === 0 || compareKeys(keys[at - 1] ?? '', key) < 0)) return record;
+  keys.sort(compareKeys);
+  // Defines own properties, so that a key like __proto__ stays data.
+  return Object.fromEntries(keys.map((key) => [key, record[key]]));
+}
+
+const ASCII = /^[\0-\x7f]*$/;
+
+/** Shorter first, then by bytes. */
+function compareKeys(a: string, b: string): number {
+  if (!ASCII.test(a) || !ASCII.test(b)) {
+    const [left, right] = [Buffer.from(a), Buffer.from(b)];
+    return left.length - right.length || Buffer.compare(left, right);
+  }
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }

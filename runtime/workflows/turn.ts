@@ -102,7 +102,11 @@ export class Turn {
 
   result(): Remembered {
     this.#windUp();
-    const changed = this.#changed || this.#memory.state !== this.#before.state || this.#commands.length > 0;
+    const changed =
+      this.#changed ||
+      this.#memory.state !== this.#before.state ||
+      this.#commands.length > 0 ||
+      this.#decisions.length > 0;
     return {
       memory: { ...this.#memory, events: this.#before.events + 1 },
       commands: this.#commands,

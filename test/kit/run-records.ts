@@ -44,12 +44,13 @@ async function booked(db: Db, row: Row): Promise<RunBooked> {
   const all = async <T>(name: string, text: string): Promise<readonly T[]> =>
     (await db.query(sql(`books_${name}`, text, row.id))).rows as readonly T[];
   const journal = 'SELECT seq, event FROM workflow_journal WHERE workflow_id = $1 ORDER BY seq';
-  const decisions = 'SELECT seq, decision FROM workflow_decision WHERE workflow_id = $1 ORDER BY seq';
+  const decisions = `SELECT j.decision_seq - jsonb_array_length(j.decisions) + d.n::int AS seq, d.decision FROM workflow_journal j
+    CROSS JOIN LATERAL jsonb_array_elements(j.decisions) WITH ORDINALITY AS d(decision, n) WHERE j.workflow_id = $1 ORDER BY j.seq, d.n`;
   const snapshot = 'SELECT journal_seq AS "journalLength", state FROM workflow_snapshot WHERE workflow_id = $1';
   const tasks = `SELECT id, step_key AS step, round, state, result, (SELECT coalesce(jsonb_agg(
-      jsonb_build_object('attempt', a.attempt, 'outcome', a.outcome) ORDER BY a.ended_at), '[]') FROM attempt a WHERE a.task_id = task.id) AS attempts
+      jsonb_build_object('attempt', a.attempt, 'outcome', a.outcome) ORDER BY a.ended_at), '[]') FROM attempt_log a WHERE a.task_id = task.id) AS attempts
     FROM task WHERE workflow_id = $1 ORDER BY id`;
-  const events = await all<{ seq: number }>('events', 'SELECT seq FROM event WHERE stream = $1 ORDER BY seq');
+  const events = await all<{ seq: number }>('events', 'SELECT seq FROM event_log WHERE stream = $1 ORDER BY seq');
   const [kept] = await all<NonNullable<RunBooked['snapshot']>>('snapshot', snapshot);
   const own = await all<RunBooked['tasks'][number]>('tasks', tasks);
   return {

@@ -46,6 +46,10 @@ CREATE TABLE task (
   owner_node uuid,
   claimed_at timestamptz,
   last_agent uuid,
+  -- Where and for how long its first attempt ran, once that completed it: such a task has no row in attempt (see attempt_log).
+  ran_on uuid,
+  ran_thread int,
+  run_ms double precision,
   workflow_id uuid,
   step_key text,
   round int,
@@ -269,18 +273,17 @@ CREATE TABLE workflow_input (
 );
 CREATE INDEX workflow_input_root ON workflow_input (root_id);
 CREATE INDEX workflow_input_open ON workflow_input (tenant, asked_at) WHERE state = 'open';
+-- What a run was told, in order. The first row of a commit also holds what was decided in it and the events it gave out; their last
+-- sequence numbers stand beside them.
 CREATE TABLE workflow_journal (
   workflow_id uuid NOT NULL,
   seq int NOT NULL,
   at timestamptz NOT NULL,
   event jsonb NOT NULL,
-  PRIMARY KEY (workflow_id, seq, at)
-) PARTITION BY RANGE (at);
-CREATE TABLE workflow_decision (
-  workflow_id uuid NOT NULL,
-  seq int NOT NULL,
-  at timestamptz NOT NULL,
-  decision jsonb NOT NULL,
+  decision_seq int,
+  decisions jsonb,
+  event_seq int,
+  events jsonb,
   PRIMARY KEY (workflow_id, seq, at)
 ) PARTITION BY RANGE (at);
 
@@ -297,6 +300,30 @@ CREATE TABLE event (
 ) PARTITION BY RANGE (at);
 -- Rows come in the order of their time: an index of ranges costs next to nothing to keep, and a window of time is found by it.
 CREATE INDEX event_at ON event USING brin (at);
+
+-- Every stored event of every stream. What a row of its own says anyway is not written a second time: the beginnings of tasks, agents and
+-- runs, the end of a task whose first attempt completed it, and what a run tells is in its journal.
+CREATE VIEW event_log (stream, seq, kind, tenant, type, at, data) AS
+  SELECT stream, seq, kind, tenant, type, at, data FROM event
+  UNION ALL SELECT id, 1, 'task', tenant, 'task.accepted', created_at, jsonb_strip_nulls(jsonb_build_object('capability', capability,
+    'version', version, 'queue', queue, 'priority', priority, 'workflowId', workflow_id, 'stepKey', step_key)) FROM task
+  UNION ALL SELECT id, event_seq, 'task', tenant, 'task.completed', ended_at, jsonb_build_object('attempt', attempt, 'agentId', last_agent,
+    'runMs', run_ms) || CASE WHEN usage IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('usage', usage) END
+    FROM task WHERE state = 'completed' AND fence = 1
+  UNION ALL SELECT id, 1, 'agent', tenant, 'agent.created', created_at, jsonb_build_object('type', type, 'name', name) FROM agent
+  UNION ALL SELECT id, 1, 'workflow', tenant, 'workflow.created', created_at, jsonb_strip_nulls(jsonb_build_object('name', name,
+    'pattern', pattern, 'parent', parent_id)) FROM workflow
+  UNION ALL SELECT id, 2, 'workflow', tenant, 'workflow.started', started_at, jsonb_build_object('seed', spec->'seed') FROM workflow
+    WHERE started_at = created_at
+  UNION ALL SELECT j.workflow_id, j.event_seq - jsonb_array_length(j.events) + e.n::int, 'workflow', w.tenant, e.event->>'type', j.at, e.event->'data'
+    FROM workflow_journal j JOIN workflow w ON w.id = j.workflow_id
+    CROSS JOIN LATERAL jsonb_array_elements(j.events) WITH ORDINALITY AS e(event, n) WHERE j.events IS NOT NULL;
+
+-- Every attempt that ended. A task that its first attempt completed stands for that attempt itself.
+CREATE VIEW attempt_log AS
+  SELECT task_id, fence, attempt, node, agent_id, thread, started_at, ended_at, outcome, error, run_ms FROM attempt
+  UNION ALL SELECT id, fence, attempt, ran_on, last_agent, ran_thread, claimed_at, ended_at, 'completed', NULL, run_ms
+    FROM task WHERE state = 'completed' AND fence = 1;
 
 -- Sets of agents: channels, groups, and per tenant one set `topics` of all subscriptions. The view number grows with every change of members.
 CREATE TABLE channel (
@@ -362,7 +389,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 
 -- The tables above that are partitioned by week.
 CREATE FUNCTION troupe_history_tables() RETURNS text[] LANGUAGE sql IMMUTABLE
-  AS $$ SELECT ARRAY['attempt', 'event', 'workflow_journal', 'workflow_decision', 'dead_letter'] $$;
+  AS $$ SELECT ARRAY['attempt', 'event', 'workflow_journal', 'dead_letter'] $$;
 
 -- Makes the partition of this week and of the next ones. Rows that found none are in the default partition and stay there.
 CREATE FUNCTION troupe_make_partitions(ahead int) RETURNS int LANGUAGE plpgsql AS $$
