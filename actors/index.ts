@@ -12,3 +12,4 @@ export { defineActor } from './agent/define-actor.ts';
 export { defineAgent } from './agent/define-agent.ts';
 export type { AgentEvents, AgentEventType } from './agent/events.ts';
 export type { AgentOptions, BidderSelf, BidFunction, OnEntry } from './agent/options.ts';
+export { type ToolOptions, tool } from './agent/tool.ts';

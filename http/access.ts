@@ -73,6 +73,7 @@ export const ACCESS: Readonly<Record<string, Allowed>> = {
   'GET /api/agents/nodes': READ,
   'GET /api/agents/dead-letters': READ,
   'GET /api/agents/events': READ,
+  'GET /api/inspect/logs': READ,
   'POST /api/agents/initialize': ADMIN,
   'POST /api/agents/shutdown': ADMIN,
   'GET /api/inspect/tree': READ,

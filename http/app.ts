@@ -21,6 +21,7 @@ import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { historyRoutes } from './routes/history.ts';
 import { inspectionRoutes } from './routes/inspection.ts';
+import { logRoutes } from './routes/logs.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
@@ -53,6 +54,9 @@ type Env = {
   Bindings: { incoming?: { rawHeaders?: string[]; socket?: { remoteAddress?: string } } };
 };
 
+/** Asked all the time by machines. */
+const UNTRACED: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics']);
+
 /**
  * The API of a runtime. Paths begin with `/api/agents`; beside them `/metrics`, `/livez`, `/readyz`, `/openapi.json`, `/docs` and `/inspect`.
  * Throws when a route is missing in the access table.
@@ -81,20 +85,27 @@ export function createApp(runtime: TroupeRuntime, options: AppOptions = {}): Hon
   app.use(async (c, next) => {
     const methods = guard.methodsOf(c.req.path);
     if (!methods) return next(); // not ours: the host's own routes, or the 404 below
-    c.set('trace', traceOf(c.req.raw.headers));
+    const trace = traceOf(c.req.raw.headers, UNTRACED.has(c.req.path) ? undefined : c.req.method);
+    c.set('trace', trace);
+    const { span } = trace;
     try {
       const rawHeaders = c.env?.incoming?.rawHeaders;
       checkRequestSize(c.req.url, rawHeaders ? rawHeaders.length / 2 : [...c.req.raw.headers].length);
       guard.check(c.req.method, methods);
-      await next();
+      await (span ? span.within(next) : next());
     } catch (error) {
       c.res = problemResponse(error, c.get('trace').traceId);
     }
-    setCommonHeaders(c.res.headers, c.get('trace'));
+    setCommonHeaders(c.res.headers, trace);
+    span?.set({ 'http.response.status_code': c.res.status });
+    span?.end(c.res.status >= 500 ? String(c.res.status) : undefined);
   });
   for (const route of endpoints) {
     const allowed = accessOf(routeName(route));
     app.on(route.method.toUpperCase(), deps.basePath + route.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
+      const { span } = c.get('trace');
+      span?.rename(routeName(route));
+      span?.set({ 'http.route': deps.basePath + route.path });
       const principal = allowed === 'public' ? null : await authenticated(c, authenticate, limits);
       if (principal && !mayCall(allowed, principal))
         throw new EdgeError('forbidden', `The role ${principal.role} may not do this.`);
@@ -130,6 +141,7 @@ function allEndpoints(deps: RouteDeps, version: string): readonly Endpoint[] {
     ...messageRoutes(deps),
     ...channelRoutes(deps),
     ...systemRoutes(deps),
+    ...logRoutes(deps),
     ...eventRoutes(deps),
     ...historyRoutes(deps),
     ...inspectionRoutes(deps),

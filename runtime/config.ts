@@ -102,6 +102,11 @@ export const OPTIONS = {
     folders.optional(),
     'folders below which agents may read files, comma separated; without it any their config names',
   ),
+  preload: option(
+    'TROUPE_PRELOAD',
+    list.default([]),
+    'modules loaded first in the node and in each of its threads, comma separated, e.g. an OpenTelemetry SDK; threads see OTEL_* then',
+  ),
   probe: option('TROUPE_PROBE', flag.optional(), 'load the probe agent; default yes unless NODE_ENV=production'),
   jwtSecret: option(
     'TROUPE_JWT_SECRET',
@@ -194,11 +199,19 @@ export function resolveConfig(input: ConfigInput = {}, env: Readonly<Record<stri
 /** Options that code in threads reads from its environment. */
 const IN_THREADS = ['ollamaHost', 'ollamaModel', 'fileRoots'] as const satisfies readonly (keyof Options)[];
 
-/** What threads find in their environment: they see the configuration of their node, whether it came from there or from flags. */
-export function threadEnvironment(config: Config): Record<string, string> {
-  return Object.fromEntries(
-    IN_THREADS.flatMap((key) => (config[key] === undefined ? [] : [[OPTIONS[key].env, String(config[key])]])),
-  );
+/**
+ * What threads find in their environment: they see the configuration of their node, whether it came from there or from flags. What they
+ * are to load first comes with the settings of OpenTelemetry that it reads.
+ */
+export function threadEnvironment(
+  config: Config,
+  env: Readonly<Record<string, string | undefined>> = {},
+): Record<string, string> {
+  const own = IN_THREADS.flatMap((key) => (config[key] === undefined ? [] : [[OPTIONS[key].env, String(config[key])]]));
+  const { preload } = config;
+  if (preload.length === 0) return Object.fromEntries(own);
+  const telemetry = Object.entries(env).filter(([name]) => name.startsWith('OTEL_'));
+  return Object.fromEntries([...own, [OPTIONS.preload.env, preload.join(',')], ...telemetry]);
 }
 
 /** Every option with its variable and meaning, for people: secrets are replaced, unset ones are null. */

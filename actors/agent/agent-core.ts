@@ -4,7 +4,7 @@ import type { CellContext } from '../../runtime/contracts/actor.ts';
 import { RuntimeError, toWireError } from '../../runtime/contracts/errors.ts';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import type { TaskView } from '../../runtime/contracts/task.ts';
-import type { CellRequest } from '../../runtime/contracts/wire.ts';
+import type { CellRequest, LogSubject } from '../../runtime/contracts/wire.ts';
 import type { AgentLog, AgentsOfAgent, DurableTimer, TasksOfAgent } from './context.ts';
 import type { BidderSelf } from './options.ts';
 import { frozen } from './state.ts';
@@ -111,10 +111,10 @@ export class AgentCore {
   }
 
   /** A handler of a message or event threw: counted and logged, and the agent lives on. */
-  handlerFailed(what: string, error: unknown): void {
+  handlerFailed(what: string, error: unknown, log = this.log): void {
     this.handlerErrors++;
     const { code, message, stack } = toWireError(error, 'handler_failed');
-    this.log.error(`${what} threw`, { code, error: message, ...(stack ? { stack } : {}) });
+    log.error(`${what} threw`, { code, error: message, ...(stack ? { stack } : {}) });
   }
 
   get log(): AgentLog {
@@ -182,10 +182,11 @@ function stopped(): RuntimeError {
   return new RuntimeError('agent_stopped', 'this incarnation of the agent has ended');
 }
 
-function logOf(cell: CellContext): AgentLog {
+/** The log of a cell; its lines say what they are about. */
+export function logOf(cell: CellContext, about?: LogSubject): AgentLog {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, fields?: Record<string, unknown>): void =>
-      cell.log({ level, message, ...(fields ? { fields } : {}) });
+      cell.log({ level, message, ...(fields ? { fields } : {}), ...(about ? { about } : {}) });
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -11,10 +11,11 @@ import {
 import type { AgentId } from '../../runtime/contracts/ids.ts';
 import type { FanOut, Selector } from '../../runtime/contracts/messages.ts';
 import type { HandoffOutcome, TaskAssignment } from '../../runtime/contracts/task.ts';
+import { traceIdOf } from '../../runtime/contracts/tracing.ts';
 import { type TaskUsage, usageSchema } from '../../runtime/contracts/usage.ts';
 import { parseInput } from '../../runtime/contracts/validation.ts';
-import type { AgentCore } from './agent-core.ts';
-import type { TaskContext } from './context.ts';
+import { type AgentCore, logOf } from './agent-core.ts';
+import type { AgentLog, TaskContext } from './context.ts';
 import { CoreContext } from './core-context.ts';
 
 const MAX_QUESTIONS = 100;
@@ -58,6 +59,20 @@ export class AttemptContext extends CoreContext implements TaskContext {
     return this.#task.traceparent;
   }
 
+  #log: AgentLog | undefined;
+
+  override get log(): AgentLog {
+    if (this.#log) return this.#log;
+    const { taskId, attempt, workflowId, traceparent } = this.#task;
+    const traceId = traceIdOf(traceparent);
+    this.#log = logOf(this.core.cell, {
+      ...{ taskId, attempt },
+      ...(workflowId === undefined ? {} : { workflowId }),
+      ...(traceId === undefined ? {} : { traceId }),
+    });
+    return this.#log;
+  }
+
   #reported: { tokens?: number; cost?: number; messages?: number } | undefined;
   #sent = 0;
 
@@ -79,7 +94,7 @@ export class AttemptContext extends CoreContext implements TaskContext {
     const { taskId, fence } = this.#task;
     const usage = { ...this.used };
     this.core.cell.request({ type: 'task.usage', taskId, fence, usage }).catch((error) => {
-      this.core.log.debug('what was used was not taken', { taskId, error: toWireError(error).message });
+      this.log.debug('what was used was not taken', { error: toWireError(error).message });
     });
   }
 
@@ -154,6 +169,6 @@ export class AttemptContext extends CoreContext implements TaskContext {
     const { taskId, fence } = this.#task;
     this.core.cell
       .request({ type: 'task.progress', taskId, fence, progress })
-      .catch((error) => this.core.log.warn('progress was not taken', { taskId, error: toWireError(error).message }));
+      .catch((error) => this.log.warn('progress was not taken', { error: toWireError(error).message }));
   }
 }

@@ -225,7 +225,7 @@ export class AgentBehavior implements CellBehavior {
 
   #failed(ctx: ReceivedContext, error: unknown): void {
     ctx.refuse(error);
-    this.#core.handlerFailed(`handler of ${ctx.message.type}`, error);
+    this.#core.handlerFailed(`handler of ${ctx.message.type}`, error, ctx.log);
   }
 
   // ---- tasks -----------------------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ import type { DurableOutcome } from '../../runtime/contracts/actor.ts';
 import { type DurableTell, durableTellSchema, type Message } from '../../runtime/contracts/envelope.ts';
 import { toWireError, type WireError } from '../../runtime/contracts/errors.ts';
 import type { AgentId } from '../../runtime/contracts/ids.ts';
+import { activeTraceparent, traceIdOf } from '../../runtime/contracts/tracing.ts';
 import { parseInput } from '../../runtime/contracts/validation.ts';
 import type { OutgoingMail } from '../../runtime/contracts/wire.ts';
-import type { AgentCore } from './agent-core.ts';
-import type { MessageContext } from './context.ts';
+import { type AgentCore, logOf } from './agent-core.ts';
+import type { AgentLog, MessageContext } from './context.ts';
 import { CoreContext } from './core-context.ts';
 import type { BidderSelf } from './options.ts';
 
@@ -19,6 +20,12 @@ export class ReceivedContext extends CoreContext implements MessageContext {
   constructor(core: AgentCore, message: Message) {
     super(core);
     this.message = message;
+  }
+
+  override get log(): AgentLog {
+    const { messageId, traceparent } = this.message;
+    const traceId = traceIdOf(traceparent);
+    return logOf(this.core.cell, { messageId, ...(traceId === undefined ? {} : { traceId }) });
   }
 
   protected override hops(): { readonly hops?: number } {
@@ -42,7 +49,7 @@ export class ReceivedContext extends CoreContext implements MessageContext {
   /** The body does not match its schema: who asked hears of it, a tell becomes a dead letter. */
   filter(error: unknown): void {
     if (!this.refuse(error)) this.core.cell.deadLetter(this.message, 'filtered');
-    this.core.handlerFailed(`schema of ${this.message.type}`, error);
+    this.core.handlerFailed(`schema of ${this.message.type}`, error, this.log);
   }
 
   /** The handler threw: who asked hears of it. */
@@ -77,13 +84,18 @@ export class DurableContext extends ReceivedContext {
   protected override async tellDurably(to: AgentId, type: string, body: unknown, options: DurableTell): Promise<void> {
     if (!this.#open) return super.tellDurably(to, type, body, options);
     const { maxAttempts } = parseInput(durableTellSchema, options, 'options');
-    this.#out.push({ to, type, body, ...(maxAttempts === undefined ? {} : { maxAttempts }) });
+    const traceparent = activeTraceparent();
+    this.#out.push({
+      ...{ to, type, body },
+      ...(maxAttempts === undefined ? {} : { maxAttempts }),
+      ...(traceparent === undefined ? {} : { traceparent }),
+    });
   }
 
   override filter(error: unknown): void {
     this.#filtered = true;
     this.#refused = toWireError(error, 'invalid_input');
-    this.core.handlerFailed(`schema of ${this.message.type}`, error);
+    this.core.handlerFailed(`schema of ${this.message.type}`, error, this.log);
   }
 
   override refuse(error: unknown): boolean {

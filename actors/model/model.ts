@@ -1,5 +1,6 @@
 // The model as the agents of one thread share it: one client and circuit per server, one lane per model on it.
 
+import { inSpan, type SpanSpec } from '../../runtime/contracts/tracing.ts';
 import { meterTasks, usedByTask } from '../agent/task-in-hand.ts';
 import { Circuit, type CircuitOptions } from './circuit.ts';
 import { Lane, type LaneOptions } from './lane.ts';
@@ -59,12 +60,39 @@ export function bindModel(client: ModelClient, name: string): Model {
     host: client.host,
     check: (signal) => client.check(name, { signal }),
     async chat(request) {
-      const reply = await client.chat({ ...request, model: name });
+      const reply = await inSpan(chatSpan(client.host, name, request), async (span) => {
+        const answer = await client.chat({ ...request, model: name });
+        span?.set({
+          'gen_ai.response.finish_reasons': [answer.stopReason],
+          'gen_ai.usage.input_tokens': answer.promptTokens,
+          'gen_ai.usage.output_tokens': answer.outputTokens,
+        });
+        return answer;
+      });
       // After the wait: this is the caller's task again, whoever's turn in the lane it was.
       const tokens = reply.promptTokens + reply.outputTokens;
       // A server that counts oddly must not fail the task.
       if (Number.isSafeInteger(tokens) && tokens > 0) usedByTask({ tokens });
       return reply;
+    },
+  };
+}
+
+/** GenAI semantic conventions of a call to a model. What is asked and answered is not in it. */
+function chatSpan(host: string, model: string, request: Omit<ChatRequest, 'model'>): SpanSpec {
+  const at = URL.canParse(host) ? new URL(host) : undefined;
+  return {
+    name: `chat ${model}`,
+    kind: 'client',
+    attributes: {
+      'gen_ai.operation.name': 'chat',
+      'gen_ai.provider.name': 'ollama',
+      'gen_ai.request.model': model,
+      'gen_ai.request.temperature': request.temperature,
+      'gen_ai.request.max_tokens': request.maxTokens,
+      'gen_ai.output.type': request.format ? 'json' : 'text',
+      'server.address': at?.hostname,
+      'server.port': at?.port ? Number(at.port) : undefined,
     },
   };
 }

@@ -1,6 +1,7 @@
 // ModelClient over an Ollama server. Every call has a deadline and can be aborted: the library itself has neither for all calls,
 // so a fetch of our own carries the signal. Whatever the library throws leaves here as one of the model errors.
 
+import { activeTraceparent } from '../../runtime/contracts/tracing.ts';
 import {
   type ChatReply,
   type ChatRequest,
@@ -93,7 +94,10 @@ async function stream(client: import('ollama').Ollama, request: ChatRequest): Pr
 function guardedFetch(base: typeof fetch, signal: AbortSignal): typeof fetch {
   return async (input, init) => {
     const signals = init?.signal ? [signal, init.signal] : [signal];
-    const response = await base(input, { ...init, signal: AbortSignal.any(signals) });
+    const headers = new Headers(init?.headers);
+    const traceparent = activeTraceparent();
+    if (traceparent !== undefined) headers.set('traceparent', traceparent);
+    const response = await base(input, { ...init, headers, signal: AbortSignal.any(signals) });
     if (!response.ok) throw new StatusError(response.status, await errorText(response));
     return response;
   };

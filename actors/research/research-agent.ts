@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { RuntimeError, TaskError } from '../../runtime/contracts/errors.ts';
 import { capability } from '../agent/capability.ts';
 import { defineAgent } from '../agent/define-agent.ts';
+import { tool } from '../agent/tool.ts';
 import { fileConfig, modelConfig } from '../agent-config.ts';
 import { agentRoot, readTextFile, resolveBelow } from '../files.ts';
 import { findingsConfig, tellFinding } from '../findings.ts';
@@ -73,8 +74,13 @@ async function corpusOf(input: Source, ctx: Context, work: Work): Promise<Corpus
   }
   const { named, maxDepth } = input;
   const limits = { ...(named ? { named } : {}), ...(maxDepth === undefined ? {} : { maxDepth }) };
-  return readCorpus(await rootOf(ctx), input.folder ?? '.', limits, work);
+  const root = await rootOf(ctx);
+  return tool('corpus.read', () => readCorpus(root, input.folder ?? '.', limits, work), { type: 'datastore' });
 }
+
+/** As a tool of the agent: it shows in a trace. */
+const search = (...wanted: Parameters<typeof searchPassages>) =>
+  tool('corpus.search', () => searchPassages(...wanted), { type: 'datastore' });
 
 async function passagesOf(corpus: Corpus, work: Work): Promise<Passage[]> {
   const passages: Passage[] = [];
@@ -106,7 +112,7 @@ async function verifyClaim(
   ctx: Context,
   work: Work,
 ): Promise<z.infer<typeof findingSchema>> {
-  const found = await searchPassages(passages, claim, { limit: 12, perFile: 4 }, work);
+  const found = await search(passages, claim, { limit: 12, perFile: 4 }, work);
   const evidence: Evidence[] = found.map(({ file, line, quote }) => ({ file, line, text: quote }));
   const judged = evidence.length > 0 ? await judgeByModel(claim, evidence, ctx) : undefined;
   if (judged) return { claim, method: 'model', ...judged, sources: [...judged.sources] };
@@ -163,7 +169,7 @@ export const researchAgent = defineAgent({
         const corpus = await corpusOf(input, ctx, share(work, 0, 0.4));
         const passages = await passagesOf(corpus, work);
         const { limit, perFile } = input;
-        const found = await searchPassages(passages, input.question, { limit, perFile }, share(work, 0.4, 1));
+        const found = await search(passages, input.question, { limit, perFile }, share(work, 0.4, 1));
         const from = new Set(found.map(({ file }) => file)).size;
         tellFinding(ctx, `${found.length} passages of ${from} files, out of ${passages.length} passages`);
         return { question: input.question, passages: found, files: corpus.documents.length, searched: passages.length };

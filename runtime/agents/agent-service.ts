@@ -13,6 +13,7 @@ import {
   type UpdateAgent,
   updateAgentSchema,
 } from '../contracts/agent.ts';
+import { traceOf } from '../contracts/call.ts';
 import type { DurableDoor, DurableSend } from '../contracts/durable.ts';
 import { type DurableTell, maxAttemptsSchema, type StoredTell, type TellResult } from '../contracts/envelope.ts';
 import { RuntimeError } from '../contracts/errors.ts';
@@ -413,10 +414,6 @@ function limitOf(limit: number | undefined): number {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     throw invalidInput('limit', `expected an integer from 1 to ${MAX_LIMIT}`);
   return limit;
-}
-
-function traceOf(call: CallContext): { traceparent?: string } {
-  return call.traceparent ? { traceparent: call.traceparent } : {};
 }
 
 function refuseForeignCapabilities(entry: ManifestEntry | undefined, names: readonly string[] | undefined): void {

@@ -1,5 +1,7 @@
 // Who asks: goes with every call of the runtime's doors.
 
+import { activeTraceparent } from './tracing.ts';
+
 /** Who asks. The library uses `default`; the REST API takes it from the token. */
 export interface CallContext {
   readonly tenant: string;
@@ -11,3 +13,9 @@ export interface CallContext {
 
 /** Who asks when nobody is named. */
 export const DEFAULT_CALL: CallContext = { tenant: 'default' };
+
+/** The trace that a call goes on: its own, else that of the span it is made in. */
+export function traceOf(call: Pick<CallContext, 'traceparent'>): { readonly traceparent?: string } {
+  const traceparent = call.traceparent ?? activeTraceparent();
+  return traceparent ? { traceparent } : {};
+}

@@ -12,6 +12,7 @@ import type { HistoryApi } from './history.ts';
 import type { TaskAnswer, TaskInput } from './human-question.ts';
 import type { AgentId, NodeId, TaskId, WorkflowId } from './ids.ts';
 import type { InspectionApi } from './inspection.ts';
+import type { LogFilter, LogPage } from './log.ts';
 import type { MessagesApi } from './messages-api.ts';
 import type { ClusterStats, Member } from './messaging.ts';
 import type { Dispose } from './ports.ts';
@@ -267,6 +268,8 @@ export interface SystemApi {
   stop(options?: { timeoutMs?: number }): Promise<void>;
   /** Ends a thread for real (chaos, demo). Throws when there is no such thread. */
   killThread(thread: number, how?: 'terminate' | 'exit' | 'throw' | 'spin' | 'oom'): void;
+  /** The newest lines of this node's log that belong to the tenant. */
+  logs(filter?: LogFilter, call?: CallContext): LogPage;
   deadLetters(
     filter: { to?: string; reason?: string; limit?: number; cursor?: string },
     call?: CallContext,

@@ -122,6 +122,8 @@ export interface TaskStore {
   attempts(id: TaskId): Promise<readonly AttemptView[]>;
   list(filter: TaskFilter): Promise<Page<TaskView>>;
   byWorkflow(id: WorkflowId): Promise<readonly TaskView[]>;
+  /** The `traceparent` that a task of this run carries; null: none does. */
+  traceOf?(id: WorkflowId): Promise<string | null>;
   /** Of these steps the newest round, without its input. */
   bySteps(id: WorkflowId, steps: readonly string[]): Promise<readonly TaskView[]>;
   /** By capability, over the completed ones among the newest `among` tasks. */

@@ -95,8 +95,12 @@ export type CellRequest =
   | { readonly type: 'timer.set'; readonly key: string; readonly afterMs: number; readonly body: unknown }
   | { readonly type: 'timer.clear'; readonly key: string };
 
+/** As it comes from a thread: with the trace it was asked in. */
+export type TracedRequest = CellRequest & { readonly traceparent?: string };
+
 /** A durable message that the handler of another one sent: it is accepted in the commit that acknowledges that one. */
 export interface OutgoingMail {
+  readonly traceparent?: string;
   readonly to: AgentId;
   readonly type: string;
   readonly body: unknown;
@@ -146,6 +150,17 @@ export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
   readonly fields?: Record<string, unknown>;
+  /** What was in hand when it was written. */
+  readonly about?: LogSubject;
+}
+
+/** The task or message that a line of an agent's log belongs to. */
+export interface LogSubject {
+  readonly taskId?: string;
+  readonly attempt?: number;
+  readonly workflowId?: string;
+  readonly messageId?: string;
+  readonly traceId?: string;
 }
 
 /** How one incarnation of a cell began. */

@@ -406,6 +406,7 @@ export class DurableInbox {
       body: mail.body,
       protocol: 'direct',
       maxAttempts: mail.maxAttempts ?? DEFAULT_MAX_ATTEMPTS,
+      ...(mail.traceparent === undefined ? {} : { traceparent: mail.traceparent }),
     };
   }
 

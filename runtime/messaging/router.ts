@@ -1,6 +1,6 @@
 // MessagesApi: the five protocols behind one door. It decides whom a message goes to and whether it may; carrying it is the post's matter.
 
-import type { CallContext } from '../contracts/call.ts';
+import { type CallContext, traceOf } from '../contracts/call.ts';
 import { canonicalJson } from '../contracts/canonical-json.ts';
 import { assertNever, RuntimeError } from '../contracts/errors.ts';
 import { type AgentId, isId } from '../contracts/ids.ts';
@@ -312,8 +312,4 @@ function fanOutOf(result: SendResult): FanOut {
   if (!('attempted' in result)) throw new RuntimeError('internal', 'a message to many was sent to one');
   const { viewId, attempted, filtered } = result;
   return { viewId, attempted, filtered };
-}
-
-function traceOf({ traceparent }: CallContext): { readonly traceparent?: string } {
-  return traceparent ? { traceparent } : {};
 }

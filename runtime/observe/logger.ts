@@ -2,6 +2,7 @@
 
 import { type DestinationStream, destination, type Logger as Pino, pino, stdTimeFunctions } from 'pino';
 import type { Logger } from '../contracts/ports.ts';
+import { activeTraceparent, traceIdOf } from '../contracts/tracing.ts';
 import { redact, redactText } from './redact.ts';
 
 export interface LoggerOptions {
@@ -24,6 +25,11 @@ export function createLogger(options: LoggerOptions, sink?: (line: string) => vo
       {
         level: options.logLevel,
         base: null,
+        // Fields of the line itself win.
+        mixin: () => {
+          const traceId = traceIdOf(activeTraceparent());
+          return traceId === undefined ? {} : { traceId };
+        },
         timestamp: stdTimeFunctions.isoTime,
         formatters: { level: (level) => ({ level }) },
       },

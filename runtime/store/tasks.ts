@@ -101,6 +101,17 @@ export function createTaskStore(db: Db, commit: GroupCommit, settling: Settling,
       return rows.map(taskView);
     },
 
+    async traceOf(id) {
+      const { rows } = await db.query<{ traceparent: string }>(
+        sql(
+          'task_trace_of_run',
+          'SELECT traceparent FROM task WHERE workflow_id = $1 AND traceparent IS NOT NULL LIMIT 1',
+          toUuid(id),
+        ),
+      );
+      return rows[0]?.traceparent ?? null;
+    },
+
     async bySteps(id, steps) {
       return steps.length === 0 ? [] : (await stepsOf({ run: toUuid(id), steps })).map(taskView);
     },

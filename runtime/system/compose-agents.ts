@@ -82,7 +82,7 @@ function makePool({ options, ambient, node, store }: NodeBase, others: Others): 
       stuckKillMs: STUCK_KILL_MS,
       graceMs: config.graceMs,
       spawnTimeoutMs: SPAWN_TIMEOUT_MS,
-      env: threadEnvironment(config),
+      env: threadEnvironment(config, process.env),
       onRequest: (cell, request) => others().requests.answer(cell, request),
       // An embedded database is this node's own: there are no others.
       remote: () => (store.kind === 'postgres' ? others().cluster : undefined),

@@ -11,6 +11,8 @@ import { WorkflowService } from '../workflows/workflow-service.ts';
 import { createBidders } from './bidders.ts';
 import type { AgentParts, NodeBase, Others, WorkParts } from './parts.ts';
 import { createRunObserver } from './run-observer.ts';
+import { RunTraces } from './run-traces.ts';
+import { tracedRunner } from './traced-runner.ts';
 
 export function composeWork(base: NodeBase & AgentParts, others: Others): WorkParts {
   const { options, ambient, manifest, node, store, bus, feed, workforce } = base;
@@ -21,7 +23,7 @@ export function composeWork(base: NodeBase & AgentParts, others: Others): WorkPa
     store: store.tasks,
     events: store.events,
     workforce,
-    runner: taskRunner(base, others),
+    runner: tracedRunner(taskRunner(base, others), node),
     bus,
     feed,
     ambient,
@@ -54,8 +56,9 @@ function makeWorkflows(
   { resolver, dispatcher, tasks }: Omit<WorkParts, 'workflows'>,
   others: Others,
 ): WorkflowService {
+  const traces = new RunTraces({ traceOf: async (id) => (await store.tasks.traceOf?.(id)) ?? undefined });
   return new WorkflowService({
-    store: store.workflows,
+    store: traces.around(store.workflows),
     tasks: store.tasks,
     strategies: options.strategies,
     node,
@@ -72,10 +75,12 @@ function makeWorkflows(
     answerTask: (id, answer, call) => tasks.answer(id, answer, call),
     waiting: (task, tenant) => tasks.waitingFor(task, tenant),
     stopRunning: (claims) => void dispatcher.onLost(claims.map(({ taskId }) => taskId)),
-    observer: createRunObserver(tree.workflows, (id) =>
-      others()
-        .workflows.poll()
-        .then(() => id),
+    observer: traces.observe(
+      createRunObserver(tree.workflows, (id) =>
+        others()
+          .workflows.poll()
+          .then(() => id),
+      ),
     ),
     feed,
     bus,

@@ -10,8 +10,10 @@ import type { NodeWire } from '../contracts/messaging.ts';
 import type { Ambient, Bus, Manifest } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
 import { systemAmbient } from '../observe/ambient.ts';
+import { createLogRing, type LogRing } from '../observe/log-ring.ts';
 import { createLogger } from '../observe/logger.ts';
 import { openStore } from '../store/open-store.ts';
+import { type Preloaded, preload } from '../transport/preload.ts';
 
 export interface SystemOptions {
   readonly config: Config;
@@ -37,14 +39,23 @@ export interface Foundation {
   readonly bus: Bus;
   /** The way to other nodes; undefined without Redis, and where the database is embedded: nobody else can share it. */
   readonly wire: NodeWire | undefined;
+  /** The newest lines of the log. */
+  readonly logs: LogRing;
+  /** What was loaded before everything else. */
+  readonly preloaded: Preloaded;
 }
 
 /** Opens store and bus; whoever gets them closes them. Leaves nothing open when it throws. */
 export async function openFoundation(options: SystemOptions): Promise<Foundation> {
   const { config } = options;
-  const ambient = options.ambient ?? systemAmbient(createLogger(config));
+  const preloaded = await preload(config.preload);
+  const given = options.ambient ?? systemAmbient(createLogger(config));
+  const node = given.newId('node');
+  const logs = createLogRing(given);
+  // For machines each line says of which node it is: those of all nodes come together somewhere.
+  const written = config.logFormat === 'json' ? given.log.child({ node }) : given.log;
+  const ambient = { ...given, log: logs.around(written, config.logLevel) };
   const manifest = await loadManifest(options.roots);
-  const node = ambient.newId('node');
   const { databaseUrl, dataDir, leaseMs, redisUrl } = config;
   const store = await openStore({ dataDir, node, leaseMs, ...(databaseUrl ? { databaseUrl } : {}) }, ambient);
   try {
@@ -53,7 +64,7 @@ export async function openFoundation(options: SystemOptions): Promise<Foundation
     const wire = shared
       ? await openWire({ redisUrl, node, key: await store.cluster.key(), log: ambient.log })
       : undefined;
-    return { options, ambient, manifest, node, store, bus, wire };
+    return { options, ambient, manifest, node, store, bus, wire, preloaded, logs };
   } catch (error) {
     await store.close();
     throw error;

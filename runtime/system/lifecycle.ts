@@ -118,4 +118,5 @@ async function closeParts(parts: NodeParts): Promise<void> {
   await store.leases.release().catch(quietly('giving back the lease'));
   await bus.close().catch(quietly('closing the bus'));
   await store.close().catch(quietly('closing the store'));
+  await parts.preloaded.flush();
 }

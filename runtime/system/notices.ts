@@ -1,6 +1,7 @@
 // Carries what the pool, the tree, the store and the bus tell to the parts concerned.
 
 import type { AgentId } from '../contracts/ids.ts';
+import { outsideSpans } from '../contracts/tracing.ts';
 import type { PoolNotice } from '../contracts/wire.ts';
 import { STORE_GONE_EXIT_CODE } from './exit-codes.ts';
 import type { NodeParts } from './parts.ts';
@@ -33,7 +34,8 @@ export function carryNotices(parts: NodeParts): void {
   });
 }
 
-function onNotice(notice: PoolNotice, { ambient, node, tree, feed, deadLetters }: NodeParts): void {
+function onNotice(notice: PoolNotice, parts: NodeParts): void {
+  const { node, tree, feed, deadLetters } = parts;
   switch (notice.type) {
     case 'thread.up':
     case 'thread.down':
@@ -51,11 +53,22 @@ function onNotice(notice: PoolNotice, { ambient, node, tree, feed, deadLetters }
       deadLetters.add(notice.letter);
       break;
     case 'log':
-      ambient.log[notice.line.level](notice.line.message, {
-        ...notice.line.fields,
-        agent: notice.id,
-        thread: notice.thread,
-      });
+      outsideSpans(() => writeLine(notice, parts));
       break;
   }
+}
+
+/** A line of an agent's log, with whose it is; what its code says of that does not count. */
+function writeLine(
+  { id, thread, line }: Extract<PoolNotice, { type: 'log' }>,
+  { ambient, home, standIns }: NodeParts,
+): void {
+  const tenant = id === null ? undefined : home.get(standIns.agentOf(id) ?? id)?.row.tenant;
+  ambient.log[line.level](line.message, {
+    ...line.fields,
+    ...{ taskId: undefined, workflowId: undefined, traceId: undefined, tenant },
+    ...line.about,
+    ...(id === null ? {} : { agentId: id }),
+    thread,
+  });
 }

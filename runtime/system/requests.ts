@@ -11,8 +11,9 @@ import { messageTypeSchema, type Offers } from '../contracts/messages.ts';
 import type { Ambient, Dispose, EventFeed, ThreadPool } from '../contracts/ports.ts';
 import type { CallContext, TasksApi } from '../contracts/runtime.ts';
 import type { Terminated } from '../contracts/supervision.ts';
+import { outsideSpans } from '../contracts/tracing.ts';
 import { parseInput } from '../contracts/validation.ts';
-import type { CellRequest } from '../contracts/wire.ts';
+import type { CellRequest, TracedRequest } from '../contracts/wire.ts';
 import type { DurableMessages } from '../messaging/durable-messages.ts';
 import type { Sender } from '../messaging/fan-out.ts';
 import type { Receptionist } from '../messaging/receptionist.ts';
@@ -49,21 +50,24 @@ export class CellRequests {
     this.#parts = parts;
   }
 
-  async answer(cell: AgentId, request: CellRequest): Promise<unknown> {
+  async answer(cell: AgentId, request: TracedRequest): Promise<unknown> {
     const { agentOf } = this.#parts();
     const stoodInFor = agentOf(cell);
     if (stoodInFor !== undefined && !ofOneAttempt(request)) return request.type === 'agent.save' ? 'fenced' : undefined;
-    return this.#answer(stoodInFor ?? cell, request);
+    // The port of a thread belongs to whatever was active when the thread was made.
+    return outsideSpans(() => this.#answer(stoodInFor ?? cell, request));
   }
 
-  async #answer(cell: AgentId, request: CellRequest): Promise<unknown> {
+  async #answer(cell: AgentId, request: TracedRequest): Promise<unknown> {
     const { agents, home, tasks, router, subscriptions, timers, feed, durable, pool } = this.#parts();
     const resident = home.get(cell);
     if (!resident)
       throw new RuntimeError('actor_not_found', 'the asking agent is not known to this node', {
         details: { id: cell },
       });
-    const call: CallContext = { tenant: resident.row.tenant };
+    const { traceparent } = request;
+    const trace = traceparent === undefined ? {} : { traceparent };
+    const call: CallContext = { tenant: resident.row.tenant, ...trace };
     switch (request.type) {
       case 'task.submit':
         return tasks.submit(request.task, call);
@@ -127,7 +131,7 @@ export class CellRequests {
         if (!isId('agent', to)) throw new RuntimeError('actor_not_found', 'no such agent', { details: { id: to } });
         if (maxAttempts !== undefined) parseInput(maxAttemptsSchema, maxAttempts, 'maxAttempts');
         return durable.send({
-          ...{ tenant: call.tenant, to, from: cell, type: messageType, body },
+          ...{ tenant: call.tenant, to, from: cell, type: messageType, body, ...trace },
           ...(maxAttempts === undefined ? {} : { maxAttempts }),
         });
       }
@@ -213,9 +217,10 @@ const contentOf = ({ messageType, body }: { readonly messageType: string; readon
   body,
 });
 
-const senderOf = (from: AgentId, { tenant }: CallContext, hops: number | undefined): Sender => ({
+const senderOf = (from: AgentId, { tenant, traceparent }: CallContext, hops: number | undefined): Sender => ({
   tenant,
   from,
+  ...(traceparent === undefined ? {} : { traceparent }),
   ...(hops === undefined ? {} : { hops }),
 });
 

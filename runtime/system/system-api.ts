@@ -8,7 +8,7 @@ const DEFAULT_CALL: CallContext = { tenant: 'default' };
 const LETTERS_PER_PAGE = 50;
 
 export function createSystemApi(parts: NodeParts, lifecycle: NodeLifecycle): SystemApi {
-  const { node, store, status, metrics, tree, pool, deadLetters, cluster } = parts;
+  const { node, store, status, metrics, tree, pool, deadLetters, cluster, logs } = parts;
   return {
     node,
     status: (call = DEFAULT_CALL) => status.status(call),
@@ -21,6 +21,7 @@ export function createSystemApi(parts: NodeParts, lifecycle: NodeLifecycle): Sys
     drain: (options = {}) => lifecycle.drain(options.timeoutMs),
     stop: (options = {}) => lifecycle.stop(options.timeoutMs),
     killThread: (thread, how = 'terminate') => pool.killThread(thread, how),
+    logs: (filter = {}, call = DEFAULT_CALL) => ({ node, ...logs.read(call.tenant, filter) }),
     deadLetters: async (filter, call = DEFAULT_CALL) => {
       await deadLetters.flush();
       return store.deadLetters.list({ tenant: call.tenant, ...filter, limit: filter.limit ?? LETTERS_PER_PAGE });

@@ -1,5 +1,6 @@
 // The tasks part of the API: accept durably, read, cancel, wait. Starting them is the dispatcher's matter.
 
+import { traceOf } from '../contracts/call.ts';
 import { RuntimeError, toWireError, type WireError } from '../contracts/errors.ts';
 import { answerSchemaOf, type TaskAnswer, type TaskInput, taskAnswerSchema } from '../contracts/human-question.ts';
 import { isId, type NodeId, type TaskId } from '../contracts/ids.ts';
@@ -222,7 +223,7 @@ export class TaskService implements TasksApi {
     const inForce = key ?? resolved.idempotencyKey;
     const task = newTaskOf(ambient.newId('task'), resolved, pinned, {
       tenant: call.tenant,
-      ...(call.traceparent === undefined ? {} : { traceparent: call.traceparent }),
+      ...traceOf(call),
       ...(inForce === undefined ? {} : { key: inForce }),
     });
     return { task };

@@ -6,7 +6,8 @@ import type { DeadLetterReason, Message } from '../contracts/envelope.ts';
 import { RuntimeError, toWireError, type WireError, wireError } from '../contracts/errors.ts';
 import type { NodeId } from '../contracts/ids.ts';
 import type { Dispose } from '../contracts/ports.ts';
-import { Delivered } from '../transport/envelope.ts';
+import { activeTraceparent } from '../contracts/tracing.ts';
+import { Delivered, type Meta } from '../transport/envelope.ts';
 import { REQUEST } from '../transport/frames.ts';
 import type { Link } from '../transport/link.ts';
 import type { Peer } from '../transport/peer.ts';
@@ -66,19 +67,25 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
     tell: (to, type, body) => {
       if (!cell.live) return;
       cell.sent++;
-      host.peer.tell(to, type, body, stamp);
+      host.peer.tell(to, type, body, traced(stamp));
     },
     tellConfirmed: (to, type, body) => {
       if (!cell.live) return Promise.resolve({ outcome: 'refused', reason: 'actor_stopped' });
       cell.sent++;
-      return host.peer.tellConfirmed(to, type, body, stamp);
+      return host.peer.tellConfirmed(to, type, body, traced(stamp));
     },
     ask: (to, type, body, options) => {
       if (!cell.live) return Promise.reject(ended());
       cell.sent++;
       const { timeoutMs, signal } = options;
       // Written out: this runs for every question, and a spread costs several times as much.
-      return host.peer.ask(to, type, body, { from: spec.id, fromSlot: cell.slot, meta: null, timeoutMs, signal });
+      return host.peer.ask(to, type, body, {
+        from: spec.id,
+        fromSlot: cell.slot,
+        meta: activeMeta(),
+        timeoutMs,
+        signal,
+      });
     },
     reply: (message, body) => {
       if (host.durable.reply(cell, message, body)) {
@@ -102,7 +109,8 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
       const timeoutMs = request.type === 'task.result' ? request.timeoutMs + 1_000 : REQUEST_TIMEOUT_MS;
       let carried: ReturnType<typeof portable>;
       try {
-        carried = portable(request);
+        const traceparent = activeTraceparent();
+        carried = portable(traceparent === undefined ? request : { ...request, traceparent });
       } catch (error) {
         return Promise.reject(new RuntimeError('not_cloneable', toWireError(error).message));
       }
@@ -124,6 +132,17 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
     done: (output) => host.done(cell, output),
     attribute: (fn) => host.within(cell, host.taskInScope(cell), fn),
   };
+}
+
+/** What is sent while a span is active goes on in its trace. */
+function activeMeta(): Meta | null {
+  const traceparent = activeTraceparent();
+  return traceparent === undefined ? null : { traceparent };
+}
+
+function traced<Stamp extends object>(stamp: Stamp): Stamp & { readonly meta?: Meta } {
+  const meta = activeMeta();
+  return meta === null ? stamp : { ...stamp, meta };
 }
 
 /** Takes an ask off the open ones: the second reply to it has no effect. */

@@ -3,6 +3,7 @@
 
 import type { Message } from '../contracts/envelope.ts';
 import { toWireError, type WireError } from '../contracts/errors.ts';
+import { inSpan, tracing } from '../contracts/tracing.ts';
 import { Delivered, type Envelope } from '../transport/envelope.ts';
 import { GRANT, NACK, NACK_REASONS, type NackReason, PAUSE } from '../transport/frames.ts';
 import type { Link } from '../transport/link.ts';
@@ -218,12 +219,36 @@ export class Delivery {
     }
     this.#attribution.handling(cell);
     try {
-      const result = message.durable ? this.#owner.durable.receive(cell, message) : behavior.receive(message);
+      const result =
+        message.traceparent !== undefined && tracing() ? this.#traced(cell, message) : this.#give(cell, message);
       if (result !== undefined) this.#async(cell, result);
     } catch (error) {
       this.#owner.fail(cell, toWireError(error, 'agent_crashed'));
     }
     this.#attribution.handled();
+  }
+
+  #give(cell: Cell, message: Delivered): void | Promise<void> {
+    return message.durable ? this.#owner.durable.receive(cell, message) : cell.behavior?.receive(message);
+  }
+
+  /** What its sender traced goes on here. */
+  #traced(cell: Cell, message: Delivered): void | Promise<void> {
+    const { traceparent, type, protocol } = message;
+    const spec = {
+      name: `process ${type}`,
+      kind: 'consumer',
+      ...(traceparent === undefined ? {} : { parent: traceparent }),
+      attributes: {
+        'messaging.system': 'troupe',
+        'messaging.operation.name': 'process',
+        'messaging.message.id': message.messageId,
+        'gen_ai.agent.id': cell.spec.id,
+        'gen_ai.agent.name': cell.spec.name,
+        'troupe.protocol': protocol,
+      },
+    } as const;
+    return inSpan(spec, () => this.#give(cell, message));
   }
 
   #async(cell: Cell, handling: Promise<void>): void {

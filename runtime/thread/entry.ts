@@ -10,12 +10,14 @@ import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import type { Death, HostControl, HostInit } from '../transport/control.ts';
 import type { DataPort } from '../transport/link.ts';
 import { createProfiler } from '../transport/profiler.ts';
+import { preload } from '../transport/preload.ts';
 import type { Scope } from './cell.ts';
 import { Host } from './host.ts';
 import type { HostEnv } from './host-env.ts';
 
 /** The host task. Resolves after `end`; a fatal exception ends the thread with that error. */
 export async function host(init: HostInit<MessagePort>): Promise<void> {
+  const preloaded = await preload((process.env.TROUPE_PRELOAD ?? '').split(',').filter(Boolean));
   const life = new Int32Array(init.life);
   const depths = new Int32Array(init.depths);
   const env = createEnv();
@@ -44,6 +46,7 @@ export async function host(init: HostInit<MessagePort>): Promise<void> {
   });
   clearInterval(beating);
   running.stop();
+  await preloaded.flush();
   init.control.close();
   process.off('uncaughtException', onUncaught);
   process.off('unhandledRejection', onUncaught);

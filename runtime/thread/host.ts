@@ -90,6 +90,7 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
     this.tasks = new TaskRuns(
       {
         graceMs,
+        thread,
         nowMs: () => env.clock.monotonicMs(),
         outcome: (key, outcome, plain) => this.main.control([OUTCOME, key, outcome], plain),
         within: (cell, task, fn) => this.attribution.within(cell, task, fn),

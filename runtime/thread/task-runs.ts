@@ -2,12 +2,14 @@
 
 import { RuntimeError, toWireError, type WireError, wireError } from '../contracts/errors.ts';
 import type { TaskAssignment, TaskOutcome } from '../contracts/task.ts';
+import { type OpenSpan, openSpan } from '../contracts/tracing.ts';
 import { portable } from '../transport/plain.ts';
 import type { Deadline, Wheel } from '../transport/wheel.ts';
 import type { Cell } from './cell.ts';
 
 export interface TaskRunsOwner {
   readonly graceMs: number;
+  readonly thread: number;
   nowMs(): number;
   outcome(key: number, outcome: TaskOutcome, plain: boolean): void;
   /** Runs code of a task so that what it throws later is laid to it. */
@@ -22,6 +24,7 @@ class Run implements Deadline {
   wheelSlot = -1;
   readonly controller = new AbortController();
   why: 'timed_out' | 'cancelled' | null = null;
+  span: OpenSpan | undefined;
   readonly key: number;
   readonly cell: Cell;
   readonly task: TaskAssignment;
@@ -62,13 +65,13 @@ export class TaskRuns {
     this.#runs.set(key, run);
     cell.tasks.add(key);
     this.#wheel.arm(run, task.timeoutMs);
+    const span = agentSpan(cell, task, this.#owner.thread);
+    run.span = span;
+    const traced = span ? { ...task, traceparent: span.traceparent } : task;
+    const begin = () => behavior.runTask?.(traced, run.controller.signal) ?? Promise.reject(new Error('no runTask'));
     let outcome: Promise<TaskOutcome>;
     try {
-      outcome = this.#owner.within(
-        cell,
-        key,
-        () => behavior.runTask?.(task, run.controller.signal) ?? Promise.reject(new Error('no runTask')),
-      );
+      outcome = this.#owner.within(cell, key, () => (span ? span.within(begin) : begin()));
     } catch (error) {
       outcome = Promise.reject(error);
     }
@@ -146,6 +149,7 @@ export class TaskRuns {
 
   #report(run: Run, outcome: TaskOutcome): void {
     this.#forget(run);
+    endSpan(run.span, outcome);
     try {
       const { value, plain } = portable(outcome);
       this.#owner.outcome(run.key, value as TaskOutcome, plain);
@@ -162,6 +166,31 @@ export class TaskRuns {
     run.cell.tasks.delete(run.key);
     run.cell.quiet();
   }
+}
+
+/** GenAI semantic conventions: one turn of an agent. */
+function agentSpan({ spec }: Cell, task: TaskAssignment, thread: number): OpenSpan | undefined {
+  return openSpan({
+    name: `invoke_agent ${spec.type}`,
+    parent: task.traceparent ?? null,
+    attributes: {
+      'gen_ai.operation.name': 'invoke_agent',
+      'gen_ai.agent.id': spec.id,
+      'gen_ai.agent.name': spec.name,
+      'thread.id': thread,
+      'troupe.agent.type': spec.type,
+      'troupe.capability': `${task.capability}@${task.version}`,
+      'troupe.task.id': task.taskId,
+      'troupe.task.attempt': task.attempt,
+    },
+  });
+}
+
+function endSpan(span: OpenSpan | undefined, outcome: TaskOutcome): void {
+  if (!span) return;
+  span.set({ 'troupe.outcome': outcome.type });
+  if (outcome.type === 'failed' || outcome.type === 'lost') span.end(outcome.error.code);
+  else span.end(outcome.type === 'timed_out' ? 'task_timeout' : undefined);
 }
 
 function stateOf(cell: Cell): string {
