@@ -13,7 +13,7 @@ export function logRoutes({ runtime: { system } }: RouteDeps): Endpoint[] {
       method: 'get',
       path: '/api/inspect/logs',
       id: 'listLogLines',
-      tag: 'inspect',
+      tag: 'system',
       summary: "The newest lines of this node's log, oldest first; admins see the node's own lines too",
       description:
         'The last 2,000 lines a node wrote, kept in memory without secrets. `after` goes on where the last answer ended: its last `seq`.',

@@ -185,6 +185,7 @@ const HAPPY: Record<string, Happy> = {
   'GET /api/agents/tree': plain('/api/agents/tree'),
   'GET /api/agents/nodes': plain('/api/agents/nodes'),
   'GET /api/agents/dead-letters': plain('/api/agents/dead-letters'),
+  'GET /api/inspect/logs': plain('/api/inspect/logs?agent=agt_x&level=warn&limit=5'),
   'GET /api/agents/events': plain('/api/agents/events'),
   'POST /api/agents/initialize': plain('/api/agents/initialize'),
   'POST /api/agents/shutdown': plain('/api/agents/shutdown', 202),

@@ -626,6 +626,10 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         fake.status = 'stopped';
       },
       killThread() {},
+      logs(_filter, call) {
+        enter('system.logs', call);
+        return { node: 'nod_test', items: [], forgotten: 0 };
+      },
       async deadLetters(filter, call) {
         enter('system.deadLetters', call);
         return paged([], filter);

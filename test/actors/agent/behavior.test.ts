@@ -337,7 +337,14 @@ test('the context does what it says through the cell', async () => {
     },
   });
   expect(cell.told).toEqual([{ to: other, type: 'hello', body: 1 }]);
-  expect(cell.logs).toEqual([{ level: 'info', message: 'at work', fields: { key: 'key-1' } }]);
+  expect(cell.logs).toEqual([
+    {
+      level: 'info',
+      message: 'at work',
+      fields: { key: 'key-1' },
+      about: { taskId: expect.stringMatching(/^tsk_/), attempt: 1 },
+    },
+  ]);
   expect(cell.requests.map(({ type }) => type)).toEqual([
     'task.progress',
     'publish',
