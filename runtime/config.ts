@@ -148,6 +148,11 @@ export const OPTIONS = {
     'lease of a node; its work is free for others this long after it died',
   ),
   pollMs: option('TROUPE_POLL_MS', int(50, 60_000).default(1_000), 'how often the database is read when no hint came'),
+  rebalanceMs: option(
+    'TROUPE_REBALANCE_MS',
+    int(0, 3_600_000).default(5_000),
+    'how often a node with more agents than its share gives idle ones to others; 0: never',
+  ),
   graceMs: option('TROUPE_GRACE_MS', int(0, 600_000).default(1_000), 'from the abort of a task to its abandon or kill'),
   drainMs: option('TROUPE_DRAIN_MS', int(0, 600_000).default(20_000), 'longest drain at shutdown'),
   beatMs: option('TROUPE_BEAT_MS', int(10, 60_000).default(250), 'beat of a thread in shared memory'),

@@ -2,7 +2,7 @@
 
 import type { AnyActorLogic, InputFrom } from 'xstate';
 import { z } from 'zod';
-import { isolationSchema, labelsSchema } from '../../runtime/contracts/agent.ts';
+import { isolationSchema, labelsSchema, passivateAfterSchema } from '../../runtime/contracts/agent.ts';
 import { type MailboxOptions, mailboxOptionsSchema } from '../../runtime/contracts/envelope.ts';
 import type { AgentId, NodeId } from '../../runtime/contracts/ids.ts';
 import { type SupervisionOptions, supervisionOptionsSchema } from '../../runtime/contracts/supervision.ts';
@@ -37,6 +37,8 @@ export interface ActorOptions<Logic extends AnyActorLogic> {
   readonly isolation?: 'shared' | 'dedicated';
   /** Labels that a node must have to host it. */
   readonly requires?: Readonly<Record<string, string>>;
+  /** Idle for this long it is put to sleep until something is there for it. 0 or absent: never. */
+  readonly passivateAfterMs?: number;
 }
 
 const logicSchema = z.custom<AnyActorLogic>(
@@ -55,6 +57,7 @@ const actorOptionsSchema = z
     supervision: supervisionOptionsSchema.prefault({}),
     isolation: isolationSchema.default('shared'),
     requires: labelsSchema.optional(),
+    passivateAfterMs: passivateAfterSchema.optional(),
   })
   .superRefine((options, ctx) => {
     const at = options.persist ? stateWithAfter(options.logic) : undefined;

@@ -35,6 +35,7 @@ function manifestOf(actor: ResolvedActor): ActorManifest {
     supervision: actor.supervision,
     isolation: actor.isolation,
     ...(actor.requires ? { requires: actor.requires } : {}),
+    ...(actor.passivateAfterMs ? { passivateAfterMs: actor.passivateAfterMs } : {}),
     concurrency: 1,
     bids: false,
   };

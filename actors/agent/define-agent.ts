@@ -85,6 +85,7 @@ function manifestOf(agent: ResolvedAgent): ActorManifest {
     supervision: agent.supervision,
     isolation: agent.isolation,
     ...(agent.requires ? { requires: agent.requires } : {}),
+    ...(agent.passivateAfterMs ? { passivateAfterMs: agent.passivateAfterMs } : {}),
     concurrency: agent.concurrency,
     bids: agent.bid !== undefined,
   };

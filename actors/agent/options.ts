@@ -1,7 +1,7 @@
 // What a module says about its agent type, and the checks that refuse a bad definition when it is made, naming the field.
 
 import { z } from 'zod';
-import { CAPABILITY_NAME, isolationSchema, labelsSchema } from '../../runtime/contracts/agent.ts';
+import { CAPABILITY_NAME, isolationSchema, labelsSchema, passivateAfterSchema } from '../../runtime/contracts/agent.ts';
 import { type Bid, CALL_FOR_BIDS, type CallForBids } from '../../runtime/contracts/coordination.ts';
 import { type MailboxOptions, type Message, mailboxOptionsSchema } from '../../runtime/contracts/envelope.ts';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
@@ -63,6 +63,11 @@ export interface AgentOptions<
   readonly isolation?: 'shared' | 'dedicated';
   /** Labels that a node must have to host its agents (`TROUPE_LABELS` there), like `{ gpu: 'true' }`. Default none. */
   readonly requires?: Readonly<Record<string, string>>;
+  /**
+   * Idle for this long an agent is put to sleep: its state is saved and it leaves memory until a message, a task or a timer is there for it.
+   * 0 or absent: never. What it keeps outside of `state` is lost.
+   */
+  readonly passivateAfterMs?: number;
   /** Tasks at once, default 1. */
   readonly concurrency?: number;
   /** Keep messages in the mailbox while a task runs, instead of handling them between its awaits. Needs `concurrency: 1`. */
@@ -121,6 +126,7 @@ export interface ResolvedAgent {
   readonly supervision: z.output<typeof supervisionOptionsSchema>;
   readonly isolation: 'shared' | 'dedicated';
   readonly requires?: Readonly<Record<string, string>>;
+  readonly passivateAfterMs?: number;
   readonly concurrency: number;
   readonly deferWhileRunning: boolean;
   readonly bid?: BidFunction;
@@ -161,6 +167,7 @@ const agentOptionsSchema = z
     supervision: supervisionOptionsSchema.prefault({}),
     isolation: isolationSchema.default('shared'),
     requires: labelsSchema.optional(),
+    passivateAfterMs: passivateAfterSchema.optional(),
     concurrency: z.number().int().min(1).max(10_000).default(1),
     deferWhileRunning: z.boolean().default(false),
     bid: func.optional(),

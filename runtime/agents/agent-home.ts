@@ -37,6 +37,8 @@ export interface AgentHomeOptions {
   readonly settled: (id: AgentId) => Promise<void>;
   /** Runs what saves a snapshot after what was begun before it: see SnapshotOrder. Default: at once. */
   readonly inOrder?: <T>(id: AgentId, work: () => Promise<T>) => Promise<T>;
+  /** Ends an agent that leaves this node alive; undefined for any other. */
+  readonly departing?: (id: AgentId, timeoutMs: number) => Promise<void> | undefined;
   /** There are states to write where there were none: see {@link AgentHome.flushObserved}. */
   readonly onUnobserved?: () => void;
 }
@@ -130,7 +132,7 @@ export class AgentHome {
       const rows = await store.agents.adopt([...byHash.keys()], ADOPT_AT_ONCE);
       for (const row of rows) {
         const entry = byHash.get(row.defHash);
-        if (entry) this.launch(row, entry);
+        if (entry && !this.#residents.has(row.id)) this.launch(row, entry);
       }
       adopted += rows.length;
       if (rows.length < ADOPT_AT_ONCE) break;
@@ -267,7 +269,9 @@ export class AgentHome {
 
   /** A drain leaves the agent's state behind for its next start. */
   async #halt(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void> {
-    const { pool, ambient } = this.#options;
+    const { pool, ambient, departing } = this.#options;
+    const leaving = mode === 'drain' ? departing?.(id, timeoutMs) : undefined;
+    if (leaving) return leaving;
     if (mode === 'drain' && this.#residents.has(id)) {
       const snapshot = await pool.snapshot(id).catch(() => undefined);
       if (snapshot !== undefined && snapshot !== null) {

@@ -91,6 +91,7 @@ export class AgentService implements AgentsApi {
       isolation: wanted.isolation ?? entry.isolation,
       ...(wanted.labels ? { labels: wanted.labels } : {}),
       ...(requires ? { requires } : {}),
+      ...(wanted.passivateAfterMs === undefined ? {} : { passivateAfterMs: wanted.passivateAfterMs }),
       ...(call.idempotencyKey ? { idempotency: { key: call.idempotencyKey, bodyHash: hash(wanted) } } : {}),
     });
     switch (outcome.outcome) {

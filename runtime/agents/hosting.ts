@@ -18,7 +18,7 @@ export function fits(labels: Labels, requires: Labels | undefined): boolean {
 /** Why nobody owns an agent; undefined for one that is owned or ended. */
 export function waitsFor(
   row: Pick<AgentRow, 'owner' | 'desired' | 'passive' | 'requires' | 'defHash' | 'type'>,
-  hosts: readonly NodeHostRow[],
+  hosts: readonly Omit<NodeHostRow, 'id'>[],
 ): string | undefined {
   if (row.owner !== null || row.desired === 'terminated') return undefined;
   if (row.passive) return 'it sleeps until a message, a task or a timer is there for it';

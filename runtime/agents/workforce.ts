@@ -139,6 +139,11 @@ export class NodeWorkforce implements Workforce {
     return { taken, slots };
   }
 
+  /** Whether it is known and has no task. */
+  isFree(id: AgentId): boolean {
+    return this.#members.get(id)?.taken === 0;
+  }
+
   take(queue: Queue): TakenSlot | undefined {
     const pinned = pinnedTo(queue);
     const member = pinned === undefined ? this.#free.get(queue)?.values().next().value : this.#members.get(pinned);

@@ -40,6 +40,8 @@ export interface NodeClusterOptions {
   readonly local: LocalMail;
   /** Whether an agent that this node owns has ended for good and only its row is left. */
   readonly finished: (id: AgentId) => boolean;
+  /** A message is there for an agent that sleeps. */
+  readonly activate?: (id: AgentId) => void;
   readonly watchHere: (id: AgentId, listener: (end: Terminated) => void) => Dispose;
   readonly deadLetters: DeadLetterSink;
 }
@@ -85,7 +87,7 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
   #open = true;
 
   constructor(options: NodeClusterOptions) {
-    const { node, ambient, store, leases, leaseMs, wire, local, finished, watchHere, deadLetters } = options;
+    const { node, ambient, store, leases, leaseMs, wire, local, finished, activate, watchHere, deadLetters } = options;
     this.#options = options;
     this.node = node;
     this.clock = ambient.clock;
@@ -108,6 +110,7 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
       wire,
       local,
       finished,
+      activate,
       places: this.#places,
       members: this.#members,
       asks: this.#asks,
@@ -353,6 +356,8 @@ export class NodeCluster implements Cluster, RemoteRoute, LinkOwner {
     }
     local.deliver(mail, (result) => {
       if (result.outcome === 'delivered') decide();
+      // It left while the message waited for it.
+      else if (result.reason === 'actor_not_found') this.#notHere(mail.to, decide);
       else decide([result.reason]);
     });
   }

@@ -22,6 +22,8 @@ export interface PostParts {
   readonly local: LocalMail;
   /** Whether an agent that this node owns has ended for good and only its row is left. */
   readonly finished: (id: AgentId) => boolean;
+  /** Wakes an agent that sleeps. */
+  readonly activate?: ((id: AgentId) => void) | undefined;
   readonly places: Places;
   readonly members: Members;
   readonly asks: Asks;
@@ -115,7 +117,10 @@ export class Post implements OutboundOwner, SearchesOwner {
       places.forget(id);
       return 'nobody';
     }
-    if (place.owner === null) return 'later';
+    if (place.owner === null) {
+      if (place.passive) this.#parts.activate?.(id);
+      return 'later';
+    }
     if (place.owner === node) {
       if (local.hosts(id)) return 'send';
       return finished(id) ? 'nobody' : 'later';
@@ -150,10 +155,17 @@ export class Post implements OutboundOwner, SearchesOwner {
   }
 
   /** It lives here by now. */
-  #deliverHere({ mail, ask, dueAtMs, settled }: Outbound): void {
-    const { local, asks } = this.#parts;
+  #deliverHere(outbound: Outbound): void {
+    const { mail, ask, dueAtMs, settled } = outbound;
+    const { local, asks, finished } = this.#parts;
     if (ask === 0) {
-      local.deliver(mail, (result) => settled?.(result));
+      local.deliver(mail, (result) => {
+        const left = result.outcome === 'refused' && result.reason === 'actor_not_found' && !local.hosts(mail.to);
+        outbound.hops += 1;
+        // It has gone again meanwhile.
+        if (left && !finished(mail.to) && outbound.hops <= MAX_HOPS) this.#search(outbound);
+        else settled?.(result);
+      });
       return;
     }
     local.question({ ...mail, timeoutMs: Math.max(1, dueAtMs - this.nowMs()) }).then(

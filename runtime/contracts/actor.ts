@@ -27,6 +27,8 @@ export interface ActorManifest {
   readonly isolation: Isolation;
   /** Labels that a node must have to host it. */
   readonly requires?: Readonly<Record<string, string>>;
+  /** Idle for this long its agents are put to sleep. Default never. */
+  readonly passivateAfterMs?: number;
   /** Tasks at once. */
   readonly concurrency: number;
   /** Answers calls for bids (auction). */

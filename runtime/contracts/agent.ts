@@ -148,6 +148,9 @@ export const agentViewSchema = z
   .meta({ id: 'Agent' });
 export type AgentView = z.infer<typeof agentViewSchema>;
 
+/** Milliseconds until an idle agent is put to sleep; 0: never. */
+export const passivateAfterSchema = z.number().int().min(0).max(2_147_483_647);
+
 /** What `POST /api/agents/create` and `agents.spawn` take. */
 export const createAgentSchema = z
   .strictObject({
@@ -159,6 +162,8 @@ export const createAgentSchema = z
     labels: labelsSchema.optional(),
     /** Labels that its node must have, beside those its type requires: `{ gpu: 'true' }`. It waits until such a node is there. */
     requires: labelsSchema.optional(),
+    /** Idle for this long it is put to sleep until something is there for it; 0: never. Default: as its type says. */
+    passivateAfterMs: passivateAfterSchema.optional(),
     isolation: isolationSchema.optional(),
   })
   .meta({ id: 'CreateAgent' });

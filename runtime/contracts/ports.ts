@@ -78,6 +78,11 @@ export interface ThreadPool {
   spawn(spec: CellSpec, place: { readonly thread?: number; readonly dedicated: boolean }): Promise<CellStarted>;
   /** `drain` finishes the mailbox and the running tasks first; `stop` after the message in hand; both end after `timeoutMs` at most. */
   stopCell(id: AgentId, mode: 'drain' | 'stop', timeoutMs: number): Promise<void>;
+  /**
+   * Takes an actor out of this node: it finishes its mailbox and its tasks (`timeoutMs` at most), and what is sent to it meanwhile waits. Answers
+   * its last state; `stopCell` then lets those who wait look elsewhere. Undefined when it is not up.
+   */
+  depart(id: AgentId, timeoutMs: number): Promise<unknown>;
   /** Lifecycle command; resolves when the behaviour has taken it; rejects with its error. */
   signal(id: AgentId, signal: CellSignal): Promise<void>;
   tell(to: AgentId, type: string, body: unknown, options?: TellOptions): Promise<TellResult>;

@@ -19,6 +19,8 @@ export interface AgentRow {
   readonly requires?: Readonly<Record<string, string>>;
   /** Asleep: nobody owns it until something is there for it. */
   readonly passive?: boolean;
+  /** Idle for this long it is put to sleep; 0: never; absent: as its type says. */
+  readonly passivateAfterMs?: number;
   /** What its owner works towards. */
   readonly desired: 'running' | 'paused' | 'terminated';
   /** Last known; the owner's memory is fresher. */
@@ -43,6 +45,7 @@ export interface NewAgentRow {
   readonly labels?: Readonly<Record<string, string>>;
   /** Labels that its node must have; where this node has not got them, the new agent waits for one that has. */
   readonly requires?: Readonly<Record<string, string>>;
+  readonly passivateAfterMs?: number;
   readonly idempotency?: { readonly key: string; readonly bodyHash: string };
 }
 
@@ -100,7 +103,20 @@ export interface AgentStore {
   changedSince(versions: ReadonlyMap<AgentId, number>): Promise<readonly AgentRow[]>;
   /** Takes agents that nobody owns, whose definition this node has and whose required labels are its own; epoch grows. */
   adopt(defHashes: readonly string[], limit: number): Promise<readonly AgentRow[]>;
-  /** Capabilities with a live agent on any node: highest version per name. */
+  /**
+   * Gives up an agent of this node, with the state it left (null: what was saved last), under its epoch, which grows. False: it is not this
+   * node's any more, the node it was to go to does not take it, or, for one that was to sleep, a durable message is there.
+   */
+  give(id: AgentId, epoch: number, to: 'asleep' | 'anywhere' | NodeId, snapshot: unknown): Promise<boolean>;
+  /** Wakes those that sleep. Owned by this node if it may host them, else by nobody: who may adopts them. */
+  wake(ids: readonly AgentId[], defHashes: readonly string[]): Promise<readonly AgentRow[]>;
+  /** Sleeping agents that something is there for: a durable message, a timer that is due, a task for them or for what they offer. */
+  wanted(limit: number): Promise<readonly AgentId[]>;
+  /** Whether any agent sleeps. */
+  sleeping(): Promise<boolean>;
+  /** Agents that other nodes gave to this one and that were not asked for yet. */
+  arrived(): Promise<readonly AgentRow[]>;
+  /** Capabilities with a live agent on any node, or one that sleeps: highest version per name. */
   liveCapabilities(tenant: string): Promise<ReadonlyMap<string, number>>;
   counts(): Promise<readonly { readonly type: string; readonly state: AgentState; readonly count: number }[]>;
 }

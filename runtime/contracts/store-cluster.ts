@@ -9,6 +9,8 @@ export interface AgentPlace {
   /** Null while none has it: its node was lost or left, and the next one adopts it. */
   readonly owner: NodeId | null;
   readonly epoch: number;
+  /** It sleeps until somebody wakes it. */
+  readonly passive?: boolean;
   /** It was removed: nobody will have it again. */
   readonly ended: boolean;
 }
@@ -21,6 +23,7 @@ export interface NodeMemberRow extends NodeRow {
 
 /** A node that takes agents now: what it has for them. */
 export interface NodeHostRow {
+  readonly id: NodeId;
   readonly labels: Readonly<Record<string, string>>;
   /** Of the definitions it can run. */
   readonly defHashes: readonly string[];

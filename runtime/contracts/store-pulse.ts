@@ -29,6 +29,8 @@ export interface Pulse {
   readonly foreignChanges: number;
   /** Durable messages wait somewhere, for whomever: {@link MessageStore.waiting}. */
   readonly letters: boolean;
+  /** Agents sleep, and something is there that may be for them: {@link AgentStore.wanted}. */
+  readonly wanted: boolean;
   /** A node's lease has expired, or a lost node still owns something: {@link LeaseStore.sweep}. */
   readonly sweep: boolean;
 }

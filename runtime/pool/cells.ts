@@ -181,6 +181,10 @@ export class Cells {
       this.#directory.giveUp(id);
       return;
     }
+    if (entry.phase === 'leaving') {
+      this.gone(entry);
+      return;
+    }
     if (entry.phase === 'starting' || entry.phase === 'moving') {
       await new Promise<void>((resolve) => this.#directory.find(id, undefined, timeoutMs, () => resolve()));
       if (this.#directory.get(id) !== entry) return;
@@ -203,6 +207,14 @@ export class Cells {
     if (!thread) return;
     for (const handle of this.#threads.all()) handle.link?.control([UNROUTE, entry.id, thread.id]);
     if (thread.dedicatedTo === entry.id && thread.up) void this.#threads.endHost(thread);
+  }
+
+  async depart(id: AgentId, timeoutMs: number): Promise<unknown> {
+    const entry = this.#directory.get(id);
+    if (entry?.phase !== 'up' || !entry.thread) return undefined;
+    entry.phase = 'leaving';
+    const order = { op: 'stop', id, mode: 'drain', timeoutMs, moving: true } as const;
+    return this.#order(entry.thread, order, timeoutMs * 2 + this.#options.graceMs);
   }
 
   async signal(id: AgentId, signal: CellSignal): Promise<void> {

@@ -7,8 +7,11 @@ import type { Clock, Dispose } from '../contracts/ports.ts';
 import type { CellSpec } from '../contracts/wire.ts';
 import type { ThreadHandle } from './thread-handle.ts';
 
-/** `failed`: its mailbox still stands in its thread and waits for the next incarnation. */
-export type EntryPhase = 'starting' | 'up' | 'moving' | 'failed';
+/**
+ * `failed`: its mailbox still stands in its thread and waits for the next incarnation. `moving`: to another thread. `leaving`: this node; who
+ * writes to it waits until it is gone, then looks elsewhere.
+ */
+export type EntryPhase = 'starting' | 'up' | 'moving' | 'leaving' | 'failed';
 
 /** A thread and the actors that live there. */
 export type Thread = ThreadHandle<Entry>;

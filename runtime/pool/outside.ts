@@ -6,7 +6,7 @@ import { toWireError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
 import type { LocalMail, Mail, RemoteRoute } from '../contracts/messaging.ts';
 import type { CellSignal } from '../contracts/wire.ts';
-import { Delivered, letterOf, type Meta } from '../transport/envelope.ts';
+import { Delivered, type Envelope, letterOf, type Meta } from '../transport/envelope.ts';
 import { NACK, NACK_REASONS, UNROUTE } from '../transport/frames.ts';
 import type { Link } from '../transport/link.ts';
 import type { Peer } from '../transport/peer.ts';
@@ -28,6 +28,8 @@ const SLOTS = 65_536;
 const LATER_MS = 1_000;
 const GONE = NACK_REASONS.indexOf('gone');
 const MAIN = 0;
+/** Slot of senders on other nodes: main has no cells. */
+const FROM_OUTSIDE = -1;
 
 export class Outside {
   readonly mail: LocalMail;
@@ -42,7 +44,13 @@ export class Outside {
     this.mail = {
       hosts: (id) => directory.has(id),
       deliver: (mail, settled) => {
-        peer.tell(mail.to, mail.type, mail.body, { from: mail.from, fromSlot: 0, meta: metaOf(mail) }, settled);
+        peer.tell(
+          mail.to,
+          mail.type,
+          mail.body,
+          { from: mail.from, fromSlot: FROM_OUTSIDE, meta: metaOf(mail) },
+          settled,
+        );
       },
       question: ({ to, from, type, body, timeoutMs, signal, traceparent }) => {
         const meta = traceparent === undefined ? null : { traceparent };
@@ -65,6 +73,23 @@ export class Outside {
       if (where === 'unreachable') answer('unreachable');
       else answer(where === 'elsewhere' ? { thread: MAIN, slot: this.#slotOf(id) } : 'actor_not_found');
     });
+  }
+
+  /** Sends on what waited for an actor that has left. A tell of another node is not sent out again: that node looks for the actor itself. */
+  passOn(remote: RemoteRoute, envelope: Envelope): boolean {
+    const { to, from, fromSlot, type, body, meta, correlation, timeoutMs, confirm } = envelope;
+    if (meta?.durable) return false;
+    const { confirm: _, durable: __, ...said } = meta ?? {};
+    const mail: Mail = { to, type, body, ...(from === undefined ? {} : { from }), ...said };
+    if (correlation > 0) {
+      const { asks } = this.#owner.peer;
+      remote.ask({ ...mail, timeoutMs: timeoutMs + LATER_MS }).then(
+        (value) => void asks.resolve(correlation, value),
+        (error) => void asks.reject(correlation, error),
+      );
+    } else if (confirm && fromSlot === FROM_OUTSIDE) confirm({ outcome: 'refused', reason: 'actor_not_found' });
+    else remote.tell(mail, (result) => confirm?.(result));
+    return true;
   }
 
   /** The actor is to live here: threads that wrote to it through main look again. */

@@ -186,6 +186,10 @@ class Pool implements NodePool, PeerOwner {
     return this.#cells.stop(id, mode, timeoutMs);
   }
 
+  depart(id: AgentId, timeoutMs: number): Promise<unknown> {
+    return this.#cells.depart(id, timeoutMs);
+  }
+
   signal(id: AgentId, signal: CellSignal): Promise<void> {
     return this.#cells.signal(id, signal);
   }
@@ -245,6 +249,12 @@ class Pool implements NodePool, PeerOwner {
     };
     const handled = this.#peer.ask(to, type, body, { from, fromSlot: 0, meta, timeoutMs: FOREVER_MS });
     return handled as Promise<DurableReport>;
+  }
+
+  /** Its addressee left this node while it waited. */
+  passOn(envelope: Envelope): boolean {
+    const remote = this.#elsewhere(envelope.to);
+    return remote !== undefined && this.#outside.passOn(remote, envelope);
   }
 
   deliverLocally(_envelope: Envelope): boolean {

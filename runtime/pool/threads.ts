@@ -186,7 +186,9 @@ export class Threads {
     const busy = new Set(running.map(({ entry }) => entry.id));
     if (onStack && reason !== 'drained') busy.add(onStack.id);
     const mail = handle.mail();
-    const cells = [...handle.slots.values()].filter((entry) => entry.phase === 'up' || entry.phase === 'moving');
+    const cells = [...handle.slots.values()].filter(
+      ({ phase }) => phase === 'up' || phase === 'moving' || phase === 'leaving',
+    );
     const lost = error ?? wireError('thread_lost', `thread ${handle.id} has ended`);
     const culprit = this.#culprit(handle, reason, running);
     const calm = handle.upAtMs > 0 && now - handle.upAtMs > CALM_MS;

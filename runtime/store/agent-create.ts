@@ -18,12 +18,12 @@ export const FORESEEN_STATE: AgentState = 'idle';
 const CREATE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id, labels AS offered FROM node WHERE id = $2 AND lease_until > clock_timestamp() AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT r.*, now.at, CASE WHEN requires IS NULL OR requires <@ me.offered THEN me.id END AS owner FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, tenant text, type text, def_hash text,
-  name text, config jsonb, capabilities jsonb, isolation text, labels jsonb, requires jsonb, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
+  name text, config jsonb, capabilities jsonb, isolation text, labels jsonb, requires jsonb, passivate_after_ms int, idem_key text, idem_hash text) CROSS JOIN now CROSS JOIN me),
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT DISTINCT ON (tenant, idem_key) tenant, 'agent', idem_key, idem_hash, id FROM r WHERE idem_key IS NOT NULL ORDER BY tenant, idem_key, i
   ON CONFLICT DO NOTHING RETURNING target),
-ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, labels, requires, owner_node, changed_by, created_at, state)
-  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, labels, requires, owner, $2, at,
+ins AS (INSERT INTO agent (id, tenant, type, def_hash, name, config, capabilities, isolation, labels, requires, passivate_after_ms, owner_node, changed_by, created_at, state)
+  SELECT id, tenant, type, def_hash, name, config, capabilities, isolation, labels, requires, passivate_after_ms, owner, $2, at,
     CASE WHEN owner IS NULL THEN 'created' ELSE '${FORESEEN_STATE}' END FROM r
   WHERE idem_key IS NULL OR id IN (SELECT target FROM keyed)
   ON CONFLICT DO NOTHING RETURNING id, created_at, owner_node IS NOT NULL AS owned)
@@ -51,6 +51,7 @@ function createKind(node: string): OpKind<CreateOp, CreatedRow, CreatedRow | nul
       isolation: agent.isolation,
       labels: agent.labels,
       requires: agent.requires,
+      passivate_after_ms: agent.passivateAfterMs,
       idem_key: agent.idempotency?.key,
       idem_hash: agent.idempotency?.bodyHash,
     }),
@@ -82,7 +83,8 @@ function created(
   owner: NonNullable<AgentRow['owner']>,
 ): { readonly outcome: 'created'; readonly agent: AgentRow } & Committed {
   // Named one by one: leaving one field out of a spread makes slow objects, and there may be thousands.
-  const { id, tenant, type, defHash, name, config, capabilities, isolation, labels, requires } = agent;
+  const { id, tenant, type, defHash, name, config, capabilities, isolation, labels, requires, passivateAfterMs } =
+    agent;
   return {
     outcome: 'created',
     agent: {
@@ -96,6 +98,7 @@ function created(
       isolation,
       ...(labels ? { labels } : {}),
       ...(requires ? { requires } : {}),
+      ...(passivateAfterMs === undefined ? {} : { passivateAfterMs }),
       desired: 'running',
       state: 'created',
       reason: null,

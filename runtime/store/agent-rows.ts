@@ -6,7 +6,7 @@ import type { AgentRow } from '../contracts/store.ts';
 import { idOrNull } from './sql.ts';
 
 export const AGENT_COLUMNS = `id, tenant, type, def_hash, name, config, capabilities, isolation, desired, state, reason, owner_node, epoch, version,
-  labels, requires, passive, snapshot, created_at`;
+  labels, requires, passive, passivate_after_ms, snapshot, created_at`;
 
 export interface DbAgent {
   readonly id: string;
@@ -26,6 +26,7 @@ export interface DbAgent {
   readonly labels: Readonly<Record<string, string>> | null;
   readonly requires: Readonly<Record<string, string>> | null;
   readonly passive: boolean;
+  readonly passivate_after_ms: number | null;
   readonly snapshot: unknown;
   readonly created_at: string;
 }
@@ -43,6 +44,7 @@ export function agentOf(row: DbAgent): AgentRow {
     ...(row.labels ? { labels: row.labels } : {}),
     ...(row.requires ? { requires: row.requires } : {}),
     ...(row.passive ? { passive: true } : {}),
+    ...(row.passivate_after_ms === null ? {} : { passivateAfterMs: row.passivate_after_ms }),
     desired: row.desired,
     state: row.state,
     reason: row.reason,

@@ -5,6 +5,7 @@ import type { RuntimeEvent } from '../contracts/event.ts';
 import { type AgentId, toUuid } from '../contracts/ids.ts';
 import type { AgentFilter, AgentRow, AgentStore, Db } from '../contracts/store.ts';
 import { agentCreation } from './agent-create.ts';
+import { agentPlaces } from './agent-places.ts';
 import { AGENT_COLUMNS, agentOf, type DbAgent } from './agent-rows.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
 import { clampLimit, few, page, readCursor, sql, uuidOf } from './sql.ts';
@@ -45,6 +46,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
 
   return {
     create: agentCreation(db, commit, node),
+    ...agentPlaces(db, node),
 
     async update(id, tenant, change, expectVersion) {
       const uuid = uuidOf('agent', id);
@@ -158,7 +160,7 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
            pick AS MATERIALIZED (SELECT a.id FROM agent a CROSS JOIN me WHERE a.owner_node IS NULL AND a.desired <> 'terminated'
              AND NOT a.passive
              AND a.def_hash = ANY ($2::text[]) AND (a.requires IS NULL OR a.requires <@ me.labels) ORDER BY a.id LIMIT $3 FOR UPDATE OF a SKIP LOCKED)
-           UPDATE agent a SET owner_node = $1, changed_by = $1, epoch = epoch + 1 FROM pick WHERE a.id = pick.id
+           UPDATE agent a SET owner_node = $1, changed_by = $1, given = false, epoch = epoch + 1 FROM pick WHERE a.id = pick.id
            RETURNING ${AGENT_COLUMNS.replace('id,', 'a.id,')}`,
           node,
           [...defHashes],
@@ -174,8 +176,8 @@ export function createAgentStore(db: Db, commit: GroupCommit, node: string): Age
           'agent_live_capabilities',
           `SELECT c.name, max(c.version) AS version
            FROM (SELECT DISTINCT owner_node, type, def_hash, capabilities FROM agent
-             WHERE tenant = $1 AND desired = 'running' AND owner_node IS NOT NULL) a
-           JOIN node n ON n.id = a.owner_node AND n.swept_at IS NULL AND n.lease_until > clock_timestamp()
+             WHERE tenant = $1 AND desired = 'running' AND (owner_node IS NOT NULL OR passive)) a
+           JOIN node n ON (n.id = a.owner_node OR a.owner_node IS NULL) AND n.swept_at IS NULL AND n.lease_until > clock_timestamp()
            CROSS JOIN LATERAL jsonb_to_recordset(n.manifest) AS m(type text, "defHash" text, capabilities jsonb)
            CROSS JOIN LATERAL jsonb_to_recordset(m.capabilities) AS c(name text, version int)
            WHERE m.type = a.type AND m."defHash" = a.def_hash AND (a.capabilities IS NULL OR a.capabilities ? c.name)

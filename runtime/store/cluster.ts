@@ -26,10 +26,16 @@ export function createClusterStore(db: Db): ClusterStore {
     async places(ids) {
       const uuids = ids.flatMap((id) => uuidOf('agent', id) ?? []);
       if (uuids.length === 0) return [];
-      const { rows } = await db.query<{ id: string; owner_node: string | null; epoch: number; ended: boolean }>(
+      const { rows } = await db.query<{
+        id: string;
+        owner_node: string | null;
+        epoch: number;
+        ended: boolean;
+        passive: boolean;
+      }>(
         sql(
           'agent_places',
-          `SELECT id, owner_node, epoch, desired = 'terminated' AS ended FROM agent
+          `SELECT id, owner_node, epoch, desired = 'terminated' AS ended, passive FROM agent
            WHERE id = ANY ($1::uuid[]) AND ${few('epoch')}`,
           uuids,
         ),
@@ -39,6 +45,7 @@ export function createClusterStore(db: Db): ClusterStore {
         owner: idOrNull('node', row.owner_node),
         epoch: row.epoch,
         ended: row.ended,
+        ...(row.passive ? { passive: true } : {}),
       }));
     },
 
@@ -68,14 +75,18 @@ export function createClusterStore(db: Db): ClusterStore {
     },
 
     async hosts() {
-      const { rows } = await db.query<{ labels: Readonly<Record<string, string>>; hashes: readonly string[] | null }>(
+      const { rows } = await db.query<{
+        id: string;
+        labels: Readonly<Record<string, string>>;
+        hashes: readonly string[] | null;
+      }>(
         sql(
           'node_hosts',
-          `SELECT labels, ARRAY(SELECT value->>'defHash' FROM jsonb_array_elements(manifest)) AS hashes
+          `SELECT id, labels, ARRAY(SELECT value->>'defHash' FROM jsonb_array_elements(manifest)) AS hashes
            FROM node WHERE swept_at IS NULL AND lease_until > clock_timestamp() AND NOT draining`,
         ),
       );
-      return rows.map(({ labels, hashes }) => ({ labels, defHashes: hashes ?? [] }));
+      return rows.map(({ id, labels, hashes }) => ({ id: fromUuid('node', id), labels, defHashes: hashes ?? [] }));
     },
 
     async key() {

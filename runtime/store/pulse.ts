@@ -26,6 +26,7 @@ interface Answer {
   readonly freeAgents?: true;
   readonly foreignChanges?: number;
   readonly letters?: true;
+  readonly wanted?: true;
   readonly sweep?: true;
 }
 
@@ -71,6 +72,7 @@ export function createPulse(
       freeAgents: answer.freeAgents ?? false,
       foreignChanges: answer.foreignChanges ?? 0,
       letters: answer.letters ?? false,
+      wanted: answer.wanted ?? false,
       sweep: answer.sweep ?? false,
     };
   };

@@ -3,7 +3,10 @@
 import { createHash } from 'node:crypto';
 import { AgentHome } from '../agents/agent-home.ts';
 import { AgentService } from '../agents/agent-service.ts';
+import { Departures } from '../agents/departures.ts';
 import type { AgentTree } from '../agents/ports.ts';
+import { Resettle } from '../agents/resettle.ts';
+import { Sleep } from '../agents/sleep.ts';
 import { StandIns } from '../agents/stand-ins.ts';
 import { NodeWorkforce } from '../agents/workforce.ts';
 import { threadEnvironment } from '../config.ts';
@@ -29,7 +32,25 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
   const agentTree = agentsOf(tree);
   const pool = makePool(base, others);
   const workforce = new NodeWorkforce();
-  const home = new AgentHome({
+  const inOrder = <T>(id: AgentId, work: () => Promise<T>): Promise<T> => others().snapshots.run(id, work);
+  const allSettled = async (id: AgentId): Promise<void> => {
+    await settled(id, others());
+    // What was acknowledged and the state it left commit together.
+    await others().snapshots.idle(id);
+  };
+  const departures: Departures = new Departures({
+    home: () => home,
+    tree: agentTree,
+    pool,
+    workforce,
+    store: store.agents,
+    bus: base.bus,
+    ambient,
+    node,
+    settled: allSettled,
+    inOrder,
+  });
+  const home: AgentHome = new AgentHome({
     store,
     tree: agentTree,
     pool,
@@ -37,14 +58,24 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     manifest,
     node,
     ambient,
-    settled: async (id) => {
-      await settled(id, others());
-      // What was acknowledged and the state it left commit together.
-      await others().snapshots.idle(id);
-    },
-    inOrder: (id, work) => others().snapshots.run(id, work),
+    settled: allSettled,
+    inOrder,
+    departing: (id, timeoutMs) => departures.halt(id, timeoutMs),
     onUnobserved: () => others().sweeper.soon('agent-states', OBSERVE_MS),
   });
+  const sleep = new Sleep({
+    home,
+    departures,
+    pool,
+    store: store.agents,
+    manifest,
+    bus: base.bus,
+    ambient,
+    busy: (id) => !workforce.isFree(id),
+    drainMs: base.options.config.drainMs,
+  });
+  const { cluster, agents: rows } = store;
+  const resettle = new Resettle({ node, home, sleep, departures, pool, agents: rows, cluster, ambient });
   const standIns = new StandIns({
     pool,
     specFor: (agent, standIn) => home.standInFor(agent, standIn),
@@ -59,7 +90,7 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     feed,
     ambient,
     node,
-    elsewhere: () => (store.kind === 'postgres' ? others().cluster : undefined),
+    elsewhere: () => (store.kind === 'postgres' || sleep.any ? others().cluster : undefined),
     runningOn: (id) => others().dispatcher.runningOn(id),
     durable: () => others().durable,
     draining: () => life.phase !== 'running',
@@ -67,7 +98,7 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     labels: base.options.config.labels,
     hash: (value) => createHash('sha256').update(canonicalJson(value)).digest('hex'),
   });
-  return { tree, agentTree, pool, workforce, home, standIns, agents };
+  return { tree, agentTree, pool, workforce, home, standIns, agents, departures, sleep, resettle };
 }
 
 function makePool({ options, ambient, node, store }: NodeBase, others: Others): NodePool {
@@ -84,8 +115,8 @@ function makePool({ options, ambient, node, store }: NodeBase, others: Others): 
       spawnTimeoutMs: SPAWN_TIMEOUT_MS,
       env: threadEnvironment(config, process.env),
       onRequest: (cell, request) => others().requests.answer(cell, request),
-      // An embedded database is this node's own: there are no others.
-      remote: () => (store.kind === 'postgres' ? others().cluster : undefined),
+      // An embedded database is this node's own: there are no others, and who is not here is nobody, or sleeps.
+      remote: () => (store.kind === 'postgres' || others().sleep.any ? others().cluster : undefined),
     },
     ambient,
   );

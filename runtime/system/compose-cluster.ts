@@ -5,7 +5,7 @@ import type { DeadLetterSink } from '../contracts/ports.ts';
 import type { AgentParts, NodeBase } from './parts.ts';
 
 export function composeCluster(
-  { node, ambient, store, wire, options, pool, home, agentTree }: NodeBase & AgentParts,
+  { node, ambient, store, wire, options, pool, home, agentTree, departures, sleep }: NodeBase & AgentParts,
   deadLetters: DeadLetterSink,
 ): NodeCluster {
   return new NodeCluster({
@@ -16,7 +16,8 @@ export function composeCluster(
     leaseMs: options.config.leaseMs,
     wire,
     local: pool.mail,
-    finished: (id) => home.get(id) !== undefined && agentTree.get(id)?.state === 'terminated',
+    finished: (id) => home.get(id) !== undefined && !departures.has(id) && agentTree.get(id)?.state === 'terminated',
+    activate: (id) => sleep.activate(id),
     watchHere: (id, listener) => agentTree.watch(id, listener),
     deadLetters,
   });

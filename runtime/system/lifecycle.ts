@@ -26,11 +26,12 @@ export class NodeLifecycle implements NodeLife {
 
   /** Takes the lease, starts the tree, and takes up what a former incarnation left. */
   async start(): Promise<void> {
-    const { tree, home, feed, node, options } = this.#parts();
+    const { tree, home, sleep, feed, node, options } = this.#parts();
     await takeLease(this.#parts());
     addChildren(this.#parts());
     this.#phase = 'running';
     await tree.start();
+    await sleep.recall();
     await home.adopt();
     feed.notice({ stream: node, type: 'node.started', tenant: 'default', data: { version: options.version } });
   }
@@ -74,9 +75,20 @@ export class NodeLifecycle implements NodeLife {
   }
 
   async #stopAll(timeoutMs = this.#parts().options.config.drainMs): Promise<void> {
+    const { resettle, store, ambient } = this.#parts();
+    const until = ambient.clock.monotonicMs() + timeoutMs;
     await this.drain(timeoutMs);
+    if (store.kind === 'postgres')
+      await this.#evacuate(() => resettle.evacuate(Math.max(1_000, until - ambient.clock.monotonicMs())));
     await this.#parts().tree.stop({ mode: 'drain', timeoutMs });
     await this.#close();
+  }
+
+  /** Agents that cannot go now are given up with the lease, as if the node had none to give them to. */
+  async #evacuate(work: () => Promise<void>): Promise<void> {
+    await work().catch((error: unknown) => {
+      this.#parts().ambient.log.warn('agents could not be handed over', { error: toWireError(error).message });
+    });
   }
 
   #close(): Promise<void> {

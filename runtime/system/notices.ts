@@ -7,8 +7,22 @@ import { STORE_GONE_EXIT_CODE } from './exit-codes.ts';
 import type { NodeParts } from './parts.ts';
 
 export function carryNotices(parts: NodeParts): void {
-  const { pool, tree, agentTree, home, requests, offers, store, bus, life, workforce, sweeper, delivery, replies } =
-    parts;
+  const {
+    pool,
+    tree,
+    agentTree,
+    home,
+    requests,
+    offers,
+    store,
+    bus,
+    life,
+    workforce,
+    sweeper,
+    delivery,
+    replies,
+    sleep,
+  } = parts;
   pool.onNotice((notice) => onNotice(notice, parts));
   tree.agents.onTransition(({ id, to }) => {
     const over = to === 'terminated';
@@ -25,6 +39,7 @@ export function carryNotices(parts: NodeParts): void {
   });
   bus.subscribe((hint) => {
     if (hint.type === 'queue' && hint.queue.startsWith('agent:')) workforce.mention(hint.queue);
+    if (hint.type === 'queue' && sleep.any) sweeper.soon('agent-wake');
     if (hint.type === 'agent') {
       sweeper.soon('agent-commands');
       sweeper.soon('agent-adoption');

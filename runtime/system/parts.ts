@@ -3,7 +3,10 @@
 
 import type { AgentHome } from '../agents/agent-home.ts';
 import type { AgentService } from '../agents/agent-service.ts';
+import type { Departures } from '../agents/departures.ts';
 import type { AgentTree } from '../agents/ports.ts';
+import type { Resettle } from '../agents/resettle.ts';
+import type { Sleep } from '../agents/sleep.ts';
 import type { StandIns } from '../agents/stand-ins.ts';
 import type { NodeWorkforce } from '../agents/workforce.ts';
 import type { NodeCluster } from '../cluster/node-cluster.ts';
@@ -44,6 +47,9 @@ export interface AgentParts {
   readonly home: AgentHome;
   readonly standIns: StandIns;
   readonly agents: AgentService;
+  readonly departures: Departures;
+  readonly sleep: Sleep;
+  readonly resettle: Resettle;
 }
 
 /** What agents say to each other and ask of the node. */

@@ -32,6 +32,7 @@ export function pulseChore({ store, dispatcher, config, onRuns }: PulseParts): C
       if (pulse.foreignChanges !== foreignChanges) soon('agent-commands');
       foreignChanges = pulse.foreignChanges;
       if (pulse.letters) soon('durable-mail');
+      if (pulse.wanted) soon('agent-wake');
       for (const [name, waitMs] of waitsOf(pulse)) if (waitMs !== null && waitMs <= config.pollMs) soon(name, waitMs);
     },
   };

@@ -19,7 +19,7 @@ export interface Meta {
   readonly hops?: number;
 }
 
-/** Slot number of a sender that is no cell of this thread. */
+/** Slot number of a sender that is no cell of this thread; so is every one below. */
 export const NO_SLOT = 0;
 
 /** A message kept by its sender until it is acknowledged. */

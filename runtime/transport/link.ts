@@ -264,7 +264,7 @@ export class Link implements Origin {
   }
 
   #append(flat: unknown[], envelope: Envelope): void {
-    const from = envelope.fromSlot === NO_SLOT ? (envelope.from ?? null) : envelope.fromSlot;
+    const from = envelope.fromSlot <= NO_SLOT ? (envelope.from ?? null) : envelope.fromSlot;
     if (typeof from === 'number' && !this.#introduced.has(from)) {
       this.#introduced.add(from);
       flat.push(INTRODUCE, from, envelope.from);

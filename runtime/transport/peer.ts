@@ -39,6 +39,8 @@ export interface PeerOwner {
   route(id: AgentId): Route | undefined;
   /** Find out; {@link Peer.resolved} ends it. `stale` is the place it has left. */
   resolve(id: AgentId, stale: Route | undefined): void;
+  /** Takes what waited for an actor that is not of this node (any more); false when there is no other place. */
+  passOn?(envelope: Envelope): boolean;
   /** An operation that is no message. */
   operation(link: Link, flat: readonly unknown[], at: number): void;
   other(link: Link, value: unknown): void;
@@ -206,7 +208,7 @@ export class Peer implements LinkEvents {
       else if (!this.#owner.deliverLocally(envelope)) {
         const route = this.#owner.route(id);
         if (route) this.#sendOn(route, envelope);
-        else this.refuse(envelope, reason);
+        else if (reason !== 'actor_not_found' || !this.#owner.passOn?.(envelope)) this.refuse(envelope, reason);
       }
     }
   }

@@ -14,5 +14,6 @@ export const QUIET_PULSE: Pulse = {
   freeAgents: false,
   foreignChanges: 0,
   letters: false,
+  wanted: false,
   sweep: false,
 };

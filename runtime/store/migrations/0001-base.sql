@@ -133,6 +133,9 @@ CREATE TABLE agent (
   requires jsonb,
   -- Put to sleep: nobody owns it until something is there for it.
   passive boolean NOT NULL DEFAULT false,
+  -- Its former owner gave it to the present one, which does not know it yet.
+  given boolean NOT NULL DEFAULT false,
+  passivate_after_ms int,
   snapshot jsonb
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX agent_name ON agent (tenant, name) WHERE desired <> 'terminated';
@@ -455,7 +458,7 @@ BEGIN
       ORDER BY queue_until LIMIT 1) AS queue_until,
     (SELECT due_at FROM workflow_timer ORDER BY due_at LIMIT 1) AS workflow_timer,
     (SELECT due_at FROM agent_timer t WHERE due_at <= now_at + ahead_ms * interval '1 millisecond'
-      AND EXISTS (SELECT 1 FROM agent a WHERE a.id = t.agent_id AND a.owner_node = me) ORDER BY due_at LIMIT 1) AS agent_timer,
+      AND EXISTS (SELECT 1 FROM agent a WHERE a.id = t.agent_id AND (a.owner_node = me OR a.passive)) ORDER BY due_at LIMIT 1) AS agent_timer,
     (SELECT queue FROM task WHERE state = 'queued' ORDER BY queue LIMIT 1) AS queue,
     (SELECT count(*) FROM task WHERE state = 'running' AND owner_node = me) AS running,
     EXISTS (SELECT 1 FROM workflow w WHERE w.owner_node = me AND w.status IN ('running', 'paused')
@@ -464,6 +467,7 @@ BEGIN
     (SELECT def_hash FROM agent WHERE owner_node IS NULL AND desired <> 'terminated' AND NOT passive LIMIT 1) IS NOT NULL AS free_agents,
     (SELECT sum(version) FROM agent WHERE owner_node = me AND owner_node IS NOT NULL AND changed_by IS DISTINCT FROM owner_node) AS changes,
     (SELECT receiver FROM inbox ORDER BY receiver, seq LIMIT 1) IS NOT NULL AS letters,
+    (SELECT id FROM agent WHERE passive ORDER BY id LIMIT 1) IS NOT NULL AS asleep,
     -- Nodes to be marked, and marked ones that still own something.
     EXISTS (SELECT 1 FROM node d WHERE CASE WHEN swept_at IS NULL
       THEN greatest(lease_until, pg_postmaster_start_time() + lease_ms * interval '1 millisecond') <= now_at
@@ -505,5 +509,7 @@ BEGIN
     'freeAgents', nullif(p.free_agents, false),
     'foreignChanges', p.changes,
     'letters', nullif(p.letters, false),
+    -- Something may be there for one of those asleep.
+    'wanted', nullif(p.asleep AND (p.letters OR p.queue IS NOT NULL OR p.agent_timer <= now_at), false),
     'sweep', nullif(p.sweep, false)));
 END $$;
