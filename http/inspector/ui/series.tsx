@@ -20,9 +20,11 @@ interface SeriesProps {
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
   readonly height?: number;
+  /** Seconds that are shown; default 300. */
+  readonly window?: number;
 }
 
-export function Series({ label, times, lines, format, height = 140 }: SeriesProps) {
+export function Series({ label, times, lines, format, height = 140, window = 300 }: SeriesProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const labels = lines.map((line) => line.label).join('|');
@@ -32,7 +34,7 @@ export function Series({ label, times, lines, format, height = 140 }: SeriesProp
   useEffect(() => {
     const element = place.current;
     if (!element) return;
-    const made = new uPlot(optionsFor(element, lines, format, height), data, element);
+    const made = new uPlot(optionsFor(element, lines, { format, height, window }), data, element);
     plot.current = made;
     const resized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
     resized.observe(element);
@@ -70,8 +72,7 @@ export function Series({ label, times, lines, format, height = 140 }: SeriesProp
 function optionsFor(
   element: HTMLElement,
   lines: readonly Line[],
-  format: (value: number) => string,
-  height: number,
+  { format, height, window }: Required<Pick<SeriesProps, 'format' | 'height' | 'window'>>,
 ): uPlot.Options {
   const colour = (name: string): string => resolved(element, name);
   const axis = { stroke: colour('--muted'), font: '11px system-ui', ticks: { show: false } };
@@ -81,7 +82,10 @@ function optionsFor(
     height,
     legend: { show: false },
     cursor: { points: { size: 5 }, y: false },
-    scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    scales: {
+      x: { range: (_plot, _min, max) => [max - window, max] },
+      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
+    },
     axes: [
       { ...axis, grid: { show: false }, size: 22 },
       { ...axis, grid, size: 52, values: (_plot, ticks) => ticks.map((tick) => format(tick)) },

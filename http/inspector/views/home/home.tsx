@@ -43,30 +43,36 @@ export function Home() {
       <Stale error={error} />
       <Figures status={data} waiting={questions.length} used={metrics.state.value.data?.agents.execution?.used} />
       <div class="columns">
-        <Panel title="Waiting for a person" flush>
-          {questions.length === 0 ? (
-            <Empty title="Nothing waits">Approvals and questions of agents appear here, to be answered in place.</Empty>
-          ) : (
-            questions.map((one) => (
-              <QuestionForm key={questionKey(one)} question={one} onAnswered={() => void inputs.refresh()} />
-            ))
-          )}
-        </Panel>
-        <Panel title="Agents by state" aside={<a href={href(['agents'])}>All agents</a>}>
-          <ByState status={data} />
-        </Panel>
-        <Panel title="Last five minutes">
-          <History />
-        </Panel>
-        <Panel title="Nodes and dependencies" aside={<a href={href(['threads'])}>Threads and nodes</a>} flush>
-          <Health status={data} />
-        </Panel>
-        <Panel title="Last decisions" flush>
-          <Decisions />
-        </Panel>
-        <Panel title="Supervision" aside={<a href={href(['tree'])}>Tree</a>} flush>
-          <Happenings />
-        </Panel>
+        <div class="stack">
+          <Panel title="Waiting for a person" flush>
+            {questions.length === 0 ? (
+              <Empty title="Nothing waits">
+                Approvals and questions of agents appear here, to be answered in place.
+              </Empty>
+            ) : (
+              questions.map((one) => (
+                <QuestionForm key={questionKey(one)} question={one} onAnswered={() => void inputs.refresh()} />
+              ))
+            )}
+          </Panel>
+          <Panel title="Last five minutes">
+            <History />
+          </Panel>
+          <Panel title="Last decisions" flush>
+            <Decisions />
+          </Panel>
+        </div>
+        <div class="stack">
+          <Panel title="Agents by state" aside={<a href={href(['agents'])}>All agents</a>}>
+            <ByState status={data} />
+          </Panel>
+          <Panel title="Nodes and dependencies" aside={<a href={href(['threads'])}>Threads and nodes</a>} flush>
+            <Health status={data} />
+          </Panel>
+          <Panel title="Supervision" aside={<a href={href(['tree'])}>Tree</a>} flush>
+            <Happenings />
+          </Panel>
+        </div>
       </div>
     </>
   );
@@ -80,7 +86,7 @@ interface FiguresProps {
 
 function Figures({ status, waiting, used }: FiguresProps) {
   const last = figureHistory.value.at(-1);
-  const { byState, total } = status.agents;
+  const { byState, total } = agentCounts(status, last);
   const tasks = status.tasks.byState;
   const wait = last ? (mostOfNodes([last], ({ tasks: figures }) => figures.queueWaitP95Ms)[0] ?? null) : null;
   const perSecond = (of: 'completedPerSecond' | 'failedPerSecond'): number | null =>
@@ -137,10 +143,27 @@ function stuckThreads(status: SystemStatus, last: FiguresAt | undefined): { thre
   return { threads: stuck.length, agents: stuck.reduce((sum, agents) => sum + agents, 0) };
 }
 
+/** Of the feed, which is a second old at most; of the status until the feed has told. */
+function agentCounts(status: SystemStatus, last: FiguresAt | undefined): SystemStatus['agents'] {
+  if (!last || last.nodes.length === 0) return status.agents;
+  const all = last.nodes.map(({ counts }) => counts);
+  return {
+    total: all.reduce((sum, { total }) => sum + total, 0),
+    byState: addUp(all.map(({ byState }) => byState)),
+    byType: addUp(all.map(({ byType }) => byType)),
+  };
+}
+
+function addUp(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const one of all) for (const [key, value] of Object.entries(one)) sums[key] = (sums[key] ?? 0) + value;
+  return sums;
+}
+
 const STATES = ['running', 'idle', 'initializing', 'created', 'paused', 'error', 'terminated'];
 
 function ByState({ status }: { readonly status: SystemStatus }) {
-  const { byState, byType, total } = status.agents;
+  const { byState, byType, total } = agentCounts(status, figureHistory.value.at(-1));
   if (total === 0)
     return (
       <Empty title="No agents yet">
