@@ -90,10 +90,16 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
           .meta({
             description: 'The `nextStep` of the page before.',
           }),
+        results: z
+          .enum(['true', 'false'])
+          .optional()
+          .meta({ description: '`false`: without the results of steps and the output, which may be large.' }),
       }),
       responses: { 200: { description: 'The workflow.', content: json(workflowViewSchema) }, 404: NO_WORKFLOW },
-      handle: async ({ c, query, call }) =>
-        answer({ c }, await workflows.get(workflowId({ c }), call, defined(query)), 200),
+      async handle({ c, query: { results, ...page }, call }) {
+        const view = await workflows.get(workflowId({ c }), call, defined(page));
+        return answer({ c }, results === 'false' ? withoutResults(view) : view, 200);
+      },
     }),
     endpoint({
       method: 'post',
@@ -183,6 +189,10 @@ export function workflowRoutes(deps: RouteDeps): Endpoint[] {
 function answer({ c }: Pick<ApiRequest, 'c'>, workflow: WorkflowView, status: 200 | 201 | 202): Response {
   c.header('etag', etagOf(workflow.version));
   return c.json(presentWorkflow(workflow), status);
+}
+
+function withoutResults({ output: _output, tasks, ...view }: WorkflowView): WorkflowView {
+  return { ...view, tasks: tasks.map(({ result: _result, ...step }) => step) };
 }
 
 /** The id in the path. Throws `workflow_not_found`. */

@@ -12,4 +12,10 @@ export const VIEWS: readonly View[] = [
     listed: true,
     load: async () => (await import('./threads/threads.tsx')).Threads,
   },
+  {
+    id: 'workflows',
+    title: 'Workflows',
+    listed: true,
+    load: async () => (await import('./workflows/workflows.tsx')).Workflows,
+  },
 ];
