@@ -5,6 +5,7 @@ import type { AgentMetrics, AgentState } from '../../runtime/contracts/agent.ts'
 import { CALL_FOR_BIDS } from '../../runtime/contracts/coordination.ts';
 import type { Message } from '../../runtime/contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime/contracts/errors.ts';
+import type { BehaviorInspection, RawXState } from '../../runtime/contracts/inspection-wire.ts';
 import { CHANNEL_DELETED } from '../../runtime/contracts/messages.ts';
 import type { TaskAssignment, TaskOutcome } from '../../runtime/contracts/task.ts';
 import type { CellSignal } from '../../runtime/contracts/wire.ts';
@@ -116,6 +117,14 @@ export class AgentBehavior implements CellBehavior {
     }
     if (answer !== undefined) ctx.reply(answer);
     return ctx.end();
+  }
+
+  inspect(): BehaviorInspection {
+    return { machine: null, context: this.#core.state ?? null };
+  }
+
+  observe(observer: (told: RawXState) => void): () => void {
+    return this.#lifecycle.observe(observer);
   }
 
   signal(signal: CellSignal): void | Promise<void> {

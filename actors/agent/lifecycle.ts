@@ -4,6 +4,8 @@
 import { type ActorRefFrom, type AnyActorRef, createActor, fromTransition, setup } from 'xstate';
 import { type AgentState, LIFECYCLE_EVENTS, type LifecycleEvent } from '../../runtime/contracts/agent.ts';
 import { RuntimeError, type WireError } from '../../runtime/contracts/errors.ts';
+import type { RawXState } from '../../runtime/contracts/inspection-wire.ts';
+import { xstateActor } from '../../runtime/contracts/xstate-wire.ts';
 
 interface LifecycleContext {
   /** Tasks in a handler. */
@@ -96,6 +98,7 @@ export interface LifecycleOptions {
 export class Lifecycle {
   readonly #onChange: (change: LifecycleChange) => void;
   readonly #actor: ActorRefFrom<typeof lifecycleMachine>;
+  #observer: ((told: RawXState) => void) | undefined;
   #state: AgentState = 'created';
 
   constructor(options: LifecycleOptions) {
@@ -136,11 +139,33 @@ export class Lifecycle {
       });
     }
     this.#actor.send({ type: event });
+    if (this.#observer) this.#told(event, this.#observer);
     const { status, value: to, error: cause } = this.#actor.getSnapshot();
     if (status === 'error') throw new RuntimeError('internal', 'the lifecycle machine failed', { cause });
     if (to === from) return;
     this.#state = to;
     this.#onChange({ from, to, cause: event, ...(error ? { error } : {}) });
+  }
+
+  /**
+   * Tells its events and snapshots until disposed; one observer at a time. Told from here and not by XState, whose observers hear of every
+   * lifecycle in the thread.
+   */
+  observe(observer: (told: RawXState) => void): () => void {
+    this.#observer = observer;
+    const { parentId: _shared, ...actor } = xstateActor(this.#actor, this.#actor.sessionId);
+    observer({ ...actor, name: 'lifecycle' });
+    return () => {
+      if (this.#observer === observer) this.#observer = undefined;
+    };
+  }
+
+  #told(type: LifecycleEvent, observer: (told: RawXState) => void): void {
+    const { sessionId } = this.#actor;
+    const { status, value, context } = this.#actor.getSnapshot();
+    const at = { sessionId, rootId: sessionId, event: { type } };
+    observer({ type: '@xstate.event', ...at });
+    observer({ type: '@xstate.snapshot', ...at, snapshot: { status, value, context } });
   }
 
   /** Takes the actor out of its system. Send nothing afterwards. */

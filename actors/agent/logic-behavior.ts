@@ -1,11 +1,21 @@
 // The life of a plain actor inside its cell: one XState actor, a send per message and nothing more.
 
-import { type Actor, type AnyActorLogic, createActor, type EventFromLogic, type Snapshot } from 'xstate';
+import {
+  type Actor,
+  type AnyActorLogic,
+  type AnyActorRef,
+  createActor,
+  type EventFromLogic,
+  type InspectionEvent,
+  type Snapshot,
+} from 'xstate';
 import type { CellBehavior, CellContext, DurableOutcome } from '../../runtime/contracts/actor.ts';
 import type { AgentState } from '../../runtime/contracts/agent.ts';
 import type { Message } from '../../runtime/contracts/envelope.ts';
 import { assertNever, RuntimeError, toWireError, wireError } from '../../runtime/contracts/errors.ts';
+import type { BehaviorInspection, RawXState } from '../../runtime/contracts/inspection-wire.ts';
 import type { CellSignal } from '../../runtime/contracts/wire.ts';
+import { chartOf, xstateActor, xstateWire } from '../../runtime/contracts/xstate-wire.ts';
 import type { ResolvedActor } from './actor-options.ts';
 import { bindCell, eventOf } from './actor-port.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -85,6 +95,28 @@ export class LogicBehavior implements CellBehavior {
       return this.snapshot();
     };
     return { type: 'handled', out: [], snapshot };
+  }
+
+  inspect(): BehaviorInspection {
+    const snapshot: unknown = this.#actor?.getSnapshot();
+    const { context = null } = (snapshot ?? {}) as { context?: unknown };
+    return { machine: chartOf(this.#definition.logic, snapshot), context };
+  }
+
+  /** Its own actor with all that it invokes and spawns, and its lifecycle. */
+  observe(observer: (told: RawXState) => void): () => void {
+    const stopLifecycle = this.#lifecycle.observe(observer);
+    const actor = this.#actor;
+    if (actor === undefined) return stopLifecycle;
+    tellActors(actor, actor.sessionId, observer);
+    const subscription = actor.system.inspect((told: InspectionEvent) => {
+      const wire = xstateWire(told);
+      if (wire) observer(wire);
+    });
+    return () => {
+      stopLifecycle();
+      subscription.unsubscribe();
+    };
   }
 
   signal(signal: CellSignal): void {
@@ -177,6 +209,13 @@ export class LogicBehavior implements CellBehavior {
     this.#held = undefined;
     held?.resolve();
   }
+}
+
+/** An actor and those below it, as they stand. */
+function tellActors(actor: AnyActorRef, rootId: string, observer: (told: RawXState) => void): void {
+  observer(xstateActor(actor, rootId));
+  const { children = {} } = actor.getSnapshot() as { children?: Record<string, AnyActorRef | undefined> };
+  for (const child of Object.values(children)) if (child) tellActors(child, rootId, observer);
 }
 
 /** Timers of the logic end with the cell. */

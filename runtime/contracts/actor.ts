@@ -5,6 +5,7 @@ import type { AgentMetrics, AgentState, CapabilityInfo, Isolation } from './agen
 import type { Message, ResolvedMailbox, TellResult } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, NodeId } from './ids.ts';
+import type { BehaviorInspection, RawXState } from './inspection-wire.ts';
 import type { ResolvedSupervision } from './supervision.ts';
 import type { TaskAssignment, TaskOutcome } from './task.ts';
 import type { CellRequest, CellSignal, LogLine, ModuleRef, OutgoingMail } from './wire.ts';
@@ -124,6 +125,10 @@ export interface CellBehavior {
   snapshot(): unknown;
   /** Counts and times of its tasks, by capability too. */
   metrics?(): AgentMetrics['execution'];
+  /** What an inspector shows of it. Must not throw. */
+  inspect?(): BehaviorInspection;
+  /** Tells what its XState actors do until disposed, beginning with those that live. */
+  observe?(observer: (told: RawXState) => void): () => void;
   /** Current state, for mirrors that missed a transition. */
   state(): AgentState;
   stop(): void | Promise<void>;

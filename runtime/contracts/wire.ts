@@ -5,6 +5,7 @@ import type { AgentMetrics, AgentState } from './agent.ts';
 import type { DeadLetter, MessageWay, Protocol, ResolvedMailbox } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { AgentId, TaskId } from './ids.ts';
+import type { InspectionNotice } from './inspection-wire.ts';
 import type { Selector } from './messages.ts';
 import type { Terminated } from './supervision.ts';
 import type { SubmitTask } from './task.ts';
@@ -211,6 +212,7 @@ export type PoolNotice =
     }
   | { readonly type: 'cell.done'; readonly id: AgentId; readonly incarnation: number; readonly output: unknown }
   | { readonly type: 'dead-letter'; readonly letter: DeadLetter }
+  | InspectionNotice
   | { readonly type: 'log'; readonly id: AgentId | null; readonly thread: number; readonly line: LogLine };
 
 /** Figures of one cell, counted since its incarnation began; read on request, never pushed. */

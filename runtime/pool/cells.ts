@@ -2,6 +2,7 @@
 
 import { RuntimeError, toWireError, wireError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
+import type { InspectedCell } from '../contracts/inspection-wire.ts';
 import type { Ambient, ThreadPoolOptions } from '../contracts/ports.ts';
 import type { CellSignal, CellSpec, CellStarted, CellStats, PoolNotice } from '../contracts/wire.ts';
 import type { Residence } from '../transport/control.ts';
@@ -232,6 +233,13 @@ export class Cells {
   async snapshot(id: AgentId): Promise<unknown> {
     const entry = await this.#settled(id);
     return this.#order(entry.thread, { op: 'snapshot', id }, this.#options.spawnTimeoutMs);
+  }
+
+  /** What its thread knows of it; does not wait for one that is on its way. */
+  async inspect(id: AgentId, timeoutMs: number): Promise<InspectedCell> {
+    const place = this.#directory.place(id);
+    if (!place) throw new RuntimeError('actor_not_found', `${id} has no place on this node now`, { details: { id } });
+    return (await this.#order(place.thread, { op: 'inspect', id }, timeoutMs)) as InspectedCell;
   }
 
   async #settled(id: AgentId): Promise<{ readonly entry: Entry; readonly thread: Thread }> {

@@ -74,6 +74,10 @@ export class TaskTable {
     else this.refused++;
   }
 
+  all(): Iterable<RunningTask> {
+    return this.#running.values();
+  }
+
   find(taskId: TaskId, fence: number): RunningTask | undefined {
     for (const running of this.#running.values()) {
       if (running.task.taskId === taskId && running.task.fence === fence) return running;

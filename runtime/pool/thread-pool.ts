@@ -5,6 +5,7 @@ import { performance } from 'node:perf_hooks';
 import type { DeadLetter, TellResult } from '../contracts/envelope.ts';
 import { RuntimeError, toWireError, wireError } from '../contracts/errors.ts';
 import type { AgentId, TaskId } from '../contracts/ids.ts';
+import { type InspectedCell, NO_FOCUS, type ThreadFocus } from '../contracts/inspection-wire.ts';
 import type { LocalMail, RemoteRoute } from '../contracts/messaging.ts';
 import type { Ambient, Dispose, TellOptions, ThreadPool, ThreadPoolOptions } from '../contracts/ports.ts';
 import type { CancelEffect, TaskAssignment, TaskOutcome } from '../contracts/task.ts';
@@ -38,6 +39,16 @@ import { START_TIMEOUT_MS, Threads } from './threads.ts';
 const FOREVER_MS = 2 ** 52;
 /** Beyond the time a profile takes, until its thread counts as blocked. */
 const PROFILE_MARGIN_MS = 10_000;
+/** A thread that does not answer an inspector within this is blocked. */
+const INSPECT_TIMEOUT_MS = 2_000;
+
+/** An attempt in its handler. */
+export interface RunningAttempt {
+  readonly taskId: TaskId;
+  readonly capability: string;
+  readonly attempt: number;
+  readonly runningMs: number;
+}
 
 /** What an inspector reads of the pool, at no cost to the threads. */
 export interface PoolInspection {
@@ -45,6 +56,14 @@ export interface PoolInspection {
   waitingFor(id: AgentId): number;
   /** Mailboxes that are not empty. */
   mailboxes(): Iterable<{ readonly agent: AgentId; readonly thread: number; readonly waiting: number }>;
+  /** What its thread knows of it. Rejects with `actor_not_found`, `thread_stuck`, `thread_lost`. */
+  cell(id: AgentId): Promise<InspectedCell>;
+  /** Whether it lives here, or is to. */
+  has(id: AgentId): boolean;
+  /** Its tasks in a handler. */
+  running(id: AgentId): readonly RunningAttempt[];
+  /** What threads, those to come included, are to tell as notices, in the place of what they told. */
+  focus(focus: ThreadFocus): void;
   /** A CPU profile of a thread, as JSON text. Rejects with `thread_not_found`, `profile_running`, `thread_stuck`, `thread_lost`. */
   profile(thread: number, seconds: number, intervalUs: number): Promise<string>;
 }
@@ -77,6 +96,7 @@ class Pool implements NodePool, PeerOwner {
   readonly #outside: Outside;
   readonly mail: LocalMail;
   readonly inspection: PoolInspection;
+  #focus: ThreadFocus = NO_FOCUS;
   readonly #listeners = new Set<(notice: PoolNotice) => void>();
 
   constructor(options: NodePoolOptions, ambient: Ambient) {
@@ -110,6 +130,13 @@ class Pool implements NodePool, PeerOwner {
           .flatMap((handle) =>
             handle.mail().map(({ id, count }) => ({ agent: id, thread: handle.id, waiting: count })),
           ),
+      cell: (id) => this.#cells.inspect(id, INSPECT_TIMEOUT_MS),
+      has: (id) => this.directory.has(id),
+      running: (id) => this.#running(id),
+      focus: (focus) => {
+        this.#focus = focus;
+        for (const handle of this.#threads.all()) if (handle.up) this.#tellFocus(handle);
+      },
       profile: (thread, seconds, intervalUs) => this.#profile(thread, seconds, intervalUs),
     };
   }
@@ -153,6 +180,22 @@ class Pool implements NodePool, PeerOwner {
     handle.chaos = true;
     if (how === 'terminate') this.#threads.kill(handle, 'exited', wireError('thread_lost', 'terminated on purpose'));
     else handle.die(how);
+  }
+
+  #running(id: AgentId): RunningAttempt[] {
+    const now = this.ambient.clock.monotonicMs();
+    return [...this.tasks.all()]
+      .filter(({ entry }) => entry.id === id)
+      .map(({ task: { taskId, capability, attempt }, startedAtMs }) => {
+        return { taskId, capability, attempt, runningMs: Math.round(now - startedAtMs) };
+      });
+  }
+
+  #tellFocus(handle: Thread): void {
+    const late = () => new RuntimeError('thread_stuck', `thread ${handle.id} did not take the focus of inspectors`);
+    handle.order({ op: 'focus', focus: this.#focus }, { timeoutMs: INSPECT_TIMEOUT_MS, late }).catch((error) => {
+      this.ambient.log.debug('a thread tells inspectors nothing new', { thread: handle.id, error: toWireError(error) });
+    });
   }
 
   async #profile(thread: number, seconds: number, intervalUs: number): Promise<string> {
@@ -384,6 +427,10 @@ class Pool implements NodePool, PeerOwner {
   }
 
   emit(notice: PoolNotice): void {
+    if (notice.type === 'thread.up' && this.#focus !== NO_FOCUS) {
+      const handle = this.#threads.get(notice.thread);
+      if (handle) this.#tellFocus(handle);
+    }
     for (const listener of this.#listeners) {
       try {
         listener(notice);

@@ -104,6 +104,10 @@ export interface SupervisionTree {
   resume(): void;
   /** Stops everything in reverse order and resolves when it is down, on every path. Nothing is left: no timer, no actor. */
   stop(options?: StopOptions): Promise<void>;
+  /** The root and its groups, as XState actors. */
+  actors(): readonly AnyActorRef[];
+  /** XState's id of the root; empty before the start. */
+  rootSession(): string;
   /** Watches the actors of the tree (XState inspection) until disposed. */
   inspect(observer: (event: InspectionEvent) => void): Dispose;
 }
@@ -208,6 +212,16 @@ class Tree implements SupervisionTree {
     }
     const subscription = this.#root.system.inspect((event) => this.#guarded(() => observer(event)));
     return () => subscription.unsubscribe();
+  }
+
+  actors(): readonly AnyActorRef[] {
+    if (this.#root === undefined) return [];
+    const children: Readonly<Record<string, AnyActorRef | undefined>> = this.#root.getSnapshot().children;
+    return [this.#root, ...Object.values(children).filter((child) => child !== undefined)];
+  }
+
+  rootSession(): string {
+    return this.#root?.sessionId ?? '';
   }
 
   tree(): TreeNode {

@@ -2,12 +2,15 @@
 
 import { performance } from 'node:perf_hooks';
 import { describedConfig } from '../config.ts';
-import { RuntimeError } from '../contracts/errors.ts';
 import type { AgentId } from '../contracts/ids.ts';
 import type { CpuProfile, ProfileRequest } from '../contracts/inspection.ts';
+import type { RawXState } from '../contracts/inspection-wire.ts';
+import type { Dispose } from '../contracts/ports.ts';
+import { xstateActor, xstateWire } from '../contracts/xstate-wire.ts';
 import { Inspector } from '../observe/inspection/inspector.ts';
 import { LocalInspector } from '../observe/inspection/local-inspector.ts';
 import type { InspectSources } from '../observe/inspection/ports.ts';
+import { secretsOf } from '../observe/inspection/redaction.ts';
 import { redact } from '../observe/redact.ts';
 import { createProfiler } from '../transport/profiler.ts';
 import type {
@@ -25,14 +28,13 @@ type Made = NodeBase & AgentParts & MessageParts & DurableParts & WorkParts & Up
 const MAIN_THREAD = 0;
 
 export function composeInspection(made: Made): InspectionParts {
-  const { ambient, node, pool } = made;
+  const { ambient, pool, cluster } = made;
   const profileMain = createProfiler();
   const inspection = new Inspector({
     local: new LocalInspector(sourcesOf(made)),
+    cluster,
     newStreamId: () => ambient.newId('event'),
-    async profile(thread: number, { node: where, seconds, intervalUs }: ProfileRequest) {
-      if (where !== undefined && where !== node)
-        throw new RuntimeError('unreachable', `ask node ${where} itself`, { details: { node: where } });
+    async profile(thread: number, { seconds, intervalUs }: ProfileRequest) {
       const text =
         thread === MAIN_THREAD
           ? await profileMain(seconds, intervalUs)
@@ -71,7 +73,15 @@ function sourcesOf(made: Made): InspectSources {
     },
     tasks: (tenant) => taskFigures(store, tenant),
     process: processFigures(),
-    snapshot: (id) => pool.snapshot(id as AgentId),
+    cell: (id) => pool.inspection.cell(id as AgentId),
+    livesHere: (id) => pool.inspection.has(id as AgentId),
+    running: (id) => [...pool.inspection.running(id as AgentId)],
+    focusThreads: (focus) => pool.inspection.focus(focus),
+    inspectTree: (observer) => observeTree(tree, observer),
+    secrets: () => {
+      const { jwtSecret, databaseUrl, redisUrl } = options.config;
+      return [jwtSecret, databaseUrl, redisUrl].flatMap(secretsOf);
+    },
     agentView: (idOrName, call) => agents.get(idOrName, call),
     members: () => cluster.members(),
     links: () => cluster.stats(),
@@ -81,6 +91,15 @@ function sourcesOf(made: Made): InspectSources {
       items: describedConfig(options.config).map((item) => ({ ...item, value: redact(item.value) })),
     }),
   };
+}
+
+/** XState's own inspection of the tree: what lives is told first. */
+function observeTree(tree: Made['tree'], observer: (told: RawXState) => void): Dispose {
+  for (const actor of tree.actors()) observer(xstateActor(actor, tree.rootSession()));
+  return tree.inspect((event) => {
+    const told = xstateWire(event);
+    if (told) observer(told);
+  });
 }
 
 async function taskFigures(store: Made['store'], tenant: string) {

@@ -15,6 +15,7 @@ import { portable } from '../transport/plain.ts';
 import type { Cell } from './cell.ts';
 import type { DurableMail } from './durable-mail.ts';
 import type { OutgoingNotices } from './outgoing-notices.ts';
+import type { Tap } from './tap.ts';
 
 /** What a context needs of the thread its cell lives in. */
 export interface CellHost {
@@ -24,6 +25,7 @@ export interface CellHost {
   readonly peer: Peer;
   readonly main: Link;
   readonly notices: OutgoingNotices;
+  readonly tap: Tap;
   readonly durable: DurableMail;
   setTimer(cell: Cell, delayMs: number, fn: () => void): Dispose;
   transition(cell: Cell, change: Transition): void;
@@ -90,16 +92,19 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
     reply: (message, body) => {
       if (host.durable.reply(cell, message, body)) {
         cell.replied++;
+        if (host.tap.messages) host.tap.replied(cell, message, 'reply', body);
         return;
       }
       const open = take(cell, message.correlationId);
       if (!open) return;
       cell.replied++;
+      if (host.tap.messages) host.tap.replied(cell, message, 'reply', body);
       host.peer.reply(open.correlation, open.origin, body);
     },
     replyError: (message, error) => {
       const open = take(cell, message.correlationId);
       if (!open) return;
+      if (host.tap.messages) host.tap.replied(cell, message, 'error', error);
       cell.replied++;
       host.peer.replyError(open.correlation, open.origin, error);
     },

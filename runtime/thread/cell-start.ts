@@ -18,6 +18,8 @@ export interface CellStartOwner {
   readonly registry: Registry;
   context(cell: Cell): CellContext;
   schedule(cell: Cell): void;
+  /** It is up. */
+  begun(cell: Cell): void;
   retire(cell: Cell): void;
   remove(cell: Cell): void;
 }
@@ -68,6 +70,7 @@ function started(owner: CellStartOwner, cell: Cell, answer: StartAnswer): void {
     return;
   }
   cell.phase = 'active';
+  owner.begun(cell);
   answer.started({ slot: cell.slot, meter: cell.meter });
   if (cell.mailbox.length > 0) owner.schedule(cell);
 }

@@ -16,6 +16,7 @@ import type { DurableMail } from './durable-mail.ts';
 import type { HostEnv } from './host-env.ts';
 import type { Meters } from './meters.ts';
 import type { OpenAsks } from './open-asks.ts';
+import type { Tap } from './tap.ts';
 
 /** Messages one cell handles before the next has its turn. */
 const VISIT = 64;
@@ -29,6 +30,7 @@ export interface DeliveryOwner {
   readonly attribution: Attribution;
   readonly asks: OpenAsks;
   readonly durable: DurableMail;
+  readonly tap: Tap;
   fail(cell: Cell, error: WireError): void;
 }
 
@@ -39,6 +41,7 @@ export class Delivery {
   readonly #attribution: Attribution;
   readonly #asks: OpenAsks;
   readonly #peer: Peer;
+  readonly #tap: Tap;
   readonly #ready = new Queue<Cell>();
   /** A cell has handled a message of the frame being read. */
   #inFrame = false;
@@ -54,6 +57,7 @@ export class Delivery {
     this.#attribution = owner.attribution;
     this.#asks = owner.asks;
     this.#peer = owner.peer;
+    this.#tap = owner.tap;
   }
 
   /** From a cell of this thread to another; false when the addressee does not live here. */
@@ -217,6 +221,7 @@ export class Delivery {
       const open = cell.openAsks.get(message.correlationId);
       if (open) open.taken = true;
     }
+    if (this.#tap.messages) this.#tap.handled(cell, message);
     this.#attribution.handling(cell);
     try {
       const result =

@@ -33,6 +33,7 @@ import { Attribution } from './attribution.ts';
 import type { Cell } from './cell.ts';
 import { type CellHost, createCellContext, type Transition } from './cell-context.ts';
 import { CellEnds } from './cell-ends.ts';
+import { inspectCell } from './cell-inspection.ts';
 import { type CellSignalsOwner, signalCell, snapshotCell } from './cell-signals.ts';
 import { type CellStartOwner, startCell } from './cell-start.ts';
 import { type CellStopOwner, stopCell } from './cell-stop.ts';
@@ -46,6 +47,7 @@ import { OpenAsks } from './open-asks.ts';
 import { OutgoingNotices } from './outgoing-notices.ts';
 import { Registry } from './registry.ts';
 import { Routes } from './routes.ts';
+import { Tap } from './tap.ts';
 import { TaskRuns } from './task-runs.ts';
 
 export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner, CellSignalsOwner {
@@ -61,6 +63,7 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
   readonly notices: OutgoingNotices;
   readonly asks: OpenAsks;
   readonly tasks: TaskRuns;
+  readonly tap: Tap;
   readonly durable: DurableMail;
   readonly #life: Int32Array;
   readonly #wheel: Wheel;
@@ -87,6 +90,7 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
       nowMs: () => env.clock.monotonicMs(),
       setTimeout: env.clock.setTimeout,
     });
+    this.tap = new Tap(this);
     this.tasks = new TaskRuns(
       {
         graceMs,
@@ -119,6 +123,7 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
 
   /** Ends every cell at once, without waiting. */
   stop(): void {
+    this.tap.stop();
     for (const cell of [...this.cells.all()]) this.end(cell);
     this.notices.flush();
     this.main.flush();
@@ -157,6 +162,13 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
         case 'snapshot':
           answers.whenSettled(call, snapshotCell(this, op.id));
           break;
+        case 'inspect':
+          answers.whenSettled(call, inspectCell(this, op.id));
+          break;
+        case 'focus':
+          this.tap.focus(op.focus);
+          answers.settle(call, null);
+          break;
         case 'profile':
           answers.whenSettled(call, this.env.profile(op.seconds, op.intervalUs));
           break;
@@ -191,6 +203,10 @@ export class Host implements PeerOwner, CellHost, CellStartOwner, CellStopOwner,
 
   done(cell: Cell, output: unknown): void {
     this.#ends.done(cell, output);
+  }
+
+  begun(cell: Cell): void {
+    this.tap.started(cell);
   }
 
   retire(cell: Cell): void {

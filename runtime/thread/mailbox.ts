@@ -62,6 +62,17 @@ export class Mailbox<T> {
     this.#queue.push(message);
   }
 
+  /** The first ones, without taking them. */
+  peek(count: number): T[] {
+    const items: T[] = [];
+    for (let at = 0; at < count; at++) {
+      const item = this.#queue.at(at);
+      if (item === undefined) break;
+      items.push(item);
+    }
+    return items;
+  }
+
   shift(): T | undefined {
     return this.#queue.shift();
   }

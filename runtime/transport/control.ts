@@ -2,6 +2,7 @@
 // on the data plane (SETTLED), in order with the notices of the same cell.
 
 import type { AgentId } from '../contracts/ids.ts';
+import type { ThreadFocus } from '../contracts/inspection-wire.ts';
 import type { CellSignal, CellSpec } from '../contracts/wire.ts';
 
 export type ControlOp =
@@ -18,6 +19,10 @@ export type ControlOp =
   | { readonly op: 'signal'; readonly call: number; readonly id: AgentId; readonly signal: CellSignal }
   | { readonly op: 'snapshot'; readonly call: number; readonly id: AgentId }
   | { readonly op: 'stats'; readonly call: number }
+  /** One cell in full, for an inspector: an InspectedCell. */
+  | { readonly op: 'inspect'; readonly call: number; readonly id: AgentId }
+  /** What inspectors want to be told, in the place of what they wanted. */
+  | { readonly op: 'focus'; readonly call: number; readonly focus: ThreadFocus }
   /** A CPU profile of the thread, as JSON text. */
   | { readonly op: 'profile'; readonly call: number; readonly seconds: number; readonly intervalUs: number };
 

@@ -2,6 +2,7 @@
 
 import type { AgentState } from '../../runtime/contracts/agent.ts';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
+import type { ThreadFocus } from '../../runtime/contracts/inspection-wire.ts';
 import type { PoolNotice, ThreadStats } from '../../runtime/contracts/wire.ts';
 import { createEventFeed } from '../../runtime/observe/event-stream.ts';
 import { Inspector } from '../../runtime/observe/inspection/inspector.ts';
@@ -15,6 +16,8 @@ export interface MadeUpNode {
   readonly sources: InspectSources;
   readonly local: LocalInspector;
   readonly inspector: Inspector;
+  /** What the threads were told to tell. */
+  readonly focuses: readonly ThreadFocus[];
   readonly agents: Map<string, WatchedAgent & { name: string }>;
   readonly threads: ThreadStats[];
   readonly waiting: Map<string, number>;
@@ -31,6 +34,7 @@ export function madeUpNode(ambient: TestAmbient, overrides: Partial<InspectSourc
   const threads: ThreadStats[] = [1, 2].map((thread) => threadStats(thread));
   const waiting: MadeUpNode['waiting'] = new Map();
   const workflows: MadeUpNode['workflows'] = new Map();
+  const focuses: ThreadFocus[] = [];
   const transitions = new Set<(transition: WatchedTransition) => void>();
   const notices = new Set<(notice: PoolNotice) => void>();
   const listen = <Value>(set: Set<Value>, listener: Value) => {
@@ -75,7 +79,17 @@ export function madeUpNode(ambient: TestAmbient, overrides: Partial<InspectSourc
     isWorkflowOf: (id, tenant) => workflows.get(id)?.tenant === tenant,
     tasks: async () => ({ queued: 3, running: 1, oldestQueuedMs: 20 }),
     process: () => ({ rssBytes: 1, heapBytes: 1, utilization: 0.5 }),
-    snapshot: async () => ({ state: null }),
+    cell: async () => ({
+      incarnation: 1,
+      machine: null,
+      context: null,
+      mailbox: { waiting: 0, capacity: 10, overflow: 'reject', first: [] },
+    }),
+    livesHere: (id) => agents.has(id),
+    running: () => [],
+    focusThreads: (focus) => void focuses.push(focus),
+    inspectTree: () => () => undefined,
+    secrets: () => [],
     agentView: async (idOrName) => {
       throw new RuntimeError('actor_not_found', `nothing is called ${idOrName}`);
     },
@@ -99,6 +113,13 @@ export function madeUpNode(ambient: TestAmbient, overrides: Partial<InspectSourc
   const local = new LocalInspector(sources);
   const inspector = new Inspector({
     local,
+    cluster: {
+      peers: () => [],
+      cast: () => 0,
+      call: () => Promise.reject(new RuntimeError('unreachable', 'there are no others')),
+      handle: () => () => undefined,
+      onChange: () => () => undefined,
+    },
     newStreamId: () => newId('event'),
     async profile(thread) {
       if (!threads.some((stats) => stats.thread === thread))
@@ -119,6 +140,7 @@ export function madeUpNode(ambient: TestAmbient, overrides: Partial<InspectSourc
     sources,
     local,
     inspector,
+    focuses,
     agents,
     threads,
     waiting,

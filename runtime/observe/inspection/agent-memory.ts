@@ -3,8 +3,8 @@
 import type { InspectedAgent } from '../../contracts/inspection.ts';
 import type { Clock } from '../../contracts/ports.ts';
 import type { LogLine } from '../../contracts/wire.ts';
-import { redact, redactText } from '../redact.ts';
 import type { WatchedTransition } from './ports.ts';
+import type { Redaction } from './redaction.ts';
 
 const MAX_AGENTS = 2_000;
 const TRANSITIONS = 50;
@@ -21,10 +21,12 @@ interface Remembered {
 /** Costs a push per change of state and nothing per task: flips between idle and running are left out. */
 export class AgentMemory {
   readonly #clock: Clock;
+  readonly #redaction: Redaction;
   readonly #agents = new Map<string, Remembered>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, redaction: Redaction) {
     this.#clock = clock;
+    this.#redaction = redaction;
   }
 
   moved(transition: WatchedTransition): void {
@@ -46,7 +48,7 @@ export class AgentMemory {
       const { from, to, cause, incarnation, thread, error } = transition;
       const at = new Date(atMs).toISOString();
       const shown = { at, from, to, cause, incarnation, thread: thread ?? null };
-      return error === undefined ? shown : { ...shown, error: redactText(error.message) };
+      return error === undefined ? shown : { ...shown, error: this.#redaction.text(error.message) };
     });
   }
 
@@ -54,8 +56,8 @@ export class AgentMemory {
     return (this.#agents.get(agent)?.lines ?? []).map(({ atMs, line: { level, message, fields } }) => ({
       at: new Date(atMs).toISOString(),
       level,
-      message: redactText(message),
-      ...(fields === undefined ? {} : { fields: redact(fields) as Record<string, unknown> }),
+      message: this.#redaction.text(message),
+      ...(fields === undefined ? {} : { fields: this.#redaction.record(fields) }),
     }));
   }
 

@@ -4,19 +4,20 @@ import type { CallContext } from '../../contracts/call.ts';
 import type {
   InspectCounts,
   InspectedAgent,
-  InspectFocus,
-  InspectFrame,
   InspectTreeQuery,
   NodeFigures,
+  Statechart,
   ThreadDeath,
   ThreadFigures,
 } from '../../contracts/inspection.ts';
-import { redact } from '../redact.ts';
+import type { InspectedCell, RawChart } from '../../contracts/inspection-wire.ts';
 import { AgentMemory } from './agent-memory.ts';
+import { FocusBoard } from './focus-board.ts';
 import { lifecycleChart } from './lifecycle-chart.ts';
-import { LocalView, viewCounts } from './local-view.ts';
+import { LocalView, type Viewer, viewCounts } from './local-view.ts';
 import { NodeMeter } from './node-meter.ts';
 import type { InspectSources } from './ports.ts';
+import { createRedaction, type Redaction } from './redaction.ts';
 import { ThreadDeaths } from './thread-deaths.ts';
 import { agentNode } from './tree-nodes.ts';
 import { type LocalPage, localPage } from './tree-page.ts';
@@ -39,12 +40,16 @@ export class LocalInspector {
   readonly #meter: NodeMeter;
   readonly #memory: AgentMemory;
   readonly #deaths: ThreadDeaths;
+  readonly #board: FocusBoard;
+  readonly #redaction: Redaction;
 
   constructor(sources: InspectSources) {
     this.sources = sources;
     this.#watch = new TreeWatch(sources);
     this.#meter = new NodeMeter(sources);
-    this.#memory = new AgentMemory(sources.clock);
+    this.#redaction = createRedaction(sources.secrets());
+    this.#board = new FocusBoard(sources, this.#redaction);
+    this.#memory = new AgentMemory(sources.clock, this.#redaction);
     this.#deaths = new ThreadDeaths(sources.node, sources.clock);
     sources.onTransition((transition) => this.#memory.moved(transition));
     sources.onNotice((notice) => {
@@ -85,39 +90,67 @@ export class LocalInspector {
     const view = await this.sources.agentView(idOrName, call);
     const watched = this.sources.agentOf(view.id);
     const alive = watched !== undefined && watched.state !== 'terminated';
-    const { context, problem } = alive ? await this.#contextOf(view.id) : { context: null, problem: null };
+    if (alive) this.#board.rings.look(view.id);
+    const { cell, problem } = alive ? await this.#cellOf(view.id) : { cell: null, problem: null };
+    const { since, records } = this.#board.rings.of(view.id);
     return {
-      agent: { ...view, config: redact(view.config) as Record<string, unknown> },
+      agent: { ...view, config: this.#redaction.record(view.config), ...this.#reasonOf(view) },
       tree: alive ? agentNode(this.sources, watched) : null,
       lifecycle: lifecycleChart(watched?.state ?? view.state),
-      machine: null,
-      context,
-      mailbox: {
-        waiting: this.sources.waitingFor(view.id),
-        capacity: view.metrics?.resources.mailboxCapacity ?? 0,
-        overflow: 'reject',
-        first: [],
-      },
-      running: [],
-      messages: [],
-      recordedSince: null,
+      machine: cell?.machine ? this.#chart(cell.machine) : null,
+      context: cell ? this.#redaction.value(cell.context) : null,
+      mailbox: cell
+        ? { ...cell.mailbox, first: [...cell.mailbox.first] }
+        : {
+            waiting: this.sources.waitingFor(view.id),
+            capacity: view.metrics?.resources.mailboxCapacity ?? 0,
+            overflow: 'reject',
+            first: [],
+          },
+      running: this.sources.running(view.id),
+      messages: [...records],
+      recordedSince: since,
       transitions: this.#memory.transitions(view.id),
       log: this.#memory.lines(view.id),
       problem,
     };
   }
 
-  view(tenant: string, focus: InspectFocus, emit: (frame: InspectFrame) => void): LocalView {
-    const { sources } = this;
-    const parts = { sources, watch: this.#watch, meter: this.#meter, deaths: () => this.#deaths.count };
-    return new LocalView(parts, { tenant, focus, emit });
+  view(viewer: Viewer): LocalView {
+    return new LocalView(
+      {
+        sources: this.sources,
+        watch: this.#watch,
+        meter: this.#meter,
+        board: this.#board,
+        redaction: this.#redaction,
+        deaths: () => this.#deaths.count,
+      },
+      viewer,
+    );
   }
 
-  async #contextOf(id: string): Promise<{ context: unknown; problem: string | null }> {
+  async #cellOf(id: string): Promise<{ cell: InspectedCell | null; problem: string | null }> {
     try {
-      return { context: redact((await this.sources.snapshot(id)) ?? null), problem: null };
+      return { cell: await this.sources.cell(id), problem: null };
     } catch (error) {
-      return { context: null, problem: error instanceof Error ? error.message : String(error) };
+      return { cell: null, problem: this.#redaction.text(error instanceof Error ? error.message : String(error)) };
     }
+  }
+
+  #chart({ id, definition, value, active, status, context, events }: RawChart): Statechart {
+    return {
+      id,
+      definition: this.#redaction.json(definition),
+      value,
+      active: [...active],
+      status,
+      context: this.#redaction.value(context),
+      events: [...events],
+    };
+  }
+
+  #reasonOf({ reason }: { readonly reason?: string | undefined }): { readonly reason?: string } {
+    return reason === undefined ? {} : { reason: this.#redaction.text(reason) };
   }
 }

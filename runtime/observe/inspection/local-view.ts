@@ -3,9 +3,10 @@
 import type { RuntimeEvent } from '../../contracts/event.ts';
 import type { InspectFocus, InspectFrame, InspectNode } from '../../contracts/inspection.ts';
 import type { Dispose } from '../../contracts/ports.ts';
-import { redact } from '../redact.ts';
+import type { FocusBoard, Looker } from './focus-board.ts';
 import type { NodeMeter, Reading } from './node-meter.ts';
 import type { InspectSources } from './ports.ts';
+import type { Redaction } from './redaction.ts';
 import { agentNode, agentNodeId, groupNodes } from './tree-nodes.ts';
 import { type Change, NodesDiff, type TreeFlush, type TreeWatch } from './tree-watch.ts';
 
@@ -18,7 +19,17 @@ export interface ViewParts {
   readonly sources: InspectSources;
   readonly watch: TreeWatch;
   readonly meter: NodeMeter;
+  readonly board: FocusBoard;
+  readonly redaction: Redaction;
   readonly deaths: () => number;
+}
+
+export interface Viewer {
+  /** Of its stream. */
+  readonly id: string;
+  readonly tenant: string;
+  readonly focus: InspectFocus;
+  readonly emit: (frame: InspectFrame) => void;
 }
 
 /** States: open -> closed. */
@@ -32,12 +43,25 @@ export class LocalView {
   #events: (RuntimeEvent & { node: string })[] = [];
   #eventsDropped = 0;
   #rows: ReadonlySet<string> | undefined;
-  #wantsEvents = true;
+  #focus: InspectFocus;
+  readonly #looker: Looker;
 
-  constructor(parts: ViewParts, viewer: { tenant: string; focus: InspectFocus; emit: (frame: InspectFrame) => void }) {
+  constructor(parts: ViewParts, viewer: Viewer) {
     this.#parts = parts;
     this.#tenant = viewer.tenant;
     this.#emit = viewer.emit;
+    this.#focus = viewer.focus;
+    const focus = (): InspectFocus => this.#focus;
+    this.#looker = {
+      id: viewer.id,
+      tenant: viewer.tenant,
+      get focus() {
+        return focus();
+      },
+      actors: (items, dropped) => this.#emit({ type: 'actors', items, dropped }),
+      messages: (items, dropped) => this.#emit({ type: 'messages', items, dropped }),
+    };
+    parts.board.add(this.#looker);
     this.focus(viewer.focus);
     const { sources, watch, meter } = parts;
     // What is there already the viewer reads itself.
@@ -49,12 +73,16 @@ export class LocalView {
     ];
   }
 
-  focus({ rows, events }: InspectFocus): void {
+  /** Agents by id: whoever is not of the tenant must not be among them. */
+  focus(focus: InspectFocus): void {
+    const { rows } = focus;
+    this.#focus = focus;
     this.#rows = rows === undefined ? undefined : new Set(rows);
-    this.#wantsEvents = events;
+    this.#parts.board.changed();
   }
 
   close(): void {
+    this.#parts.board.remove(this.#looker.id);
     for (const dispose of this.#disposers.splice(0)) dispose();
   }
 
@@ -116,14 +144,14 @@ export class LocalView {
   }
 
   #happened(event: RuntimeEvent): void {
-    if (!this.#wantsEvents) return;
+    if (!this.#focus.events) return;
     if (this.#events.length >= EVENTS_PER_FRAME) this.#eventsDropped += 1;
     else this.#events.push({ ...event, node: this.#parts.sources.node });
   }
 
   #flushEvents(): void {
     if (this.#events.length === 0 && this.#eventsDropped === 0) return;
-    const items = this.#events.map((event) => ({ ...event, data: redact(event.data) as Record<string, unknown> }));
+    const items = this.#events.map((event) => ({ ...event, data: this.#parts.redaction.record(event.data) }));
     this.#emit({ type: 'events', items, dropped: this.#eventsDropped });
     this.#events = [];
     this.#eventsDropped = 0;

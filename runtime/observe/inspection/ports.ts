@@ -3,7 +3,8 @@
 import type { AgentState, AgentView } from '../../contracts/agent.ts';
 import type { CallContext } from '../../contracts/call.ts';
 import type { WireError } from '../../contracts/errors.ts';
-import type { InspectedConfig } from '../../contracts/inspection.ts';
+import type { InspectedAgent, InspectedConfig } from '../../contracts/inspection.ts';
+import type { InspectedCell, RawXState, ThreadFocus } from '../../contracts/inspection-wire.ts';
 import type { ClusterStats, Member } from '../../contracts/messaging.ts';
 import type { Clock, Dispose, EventFeed, Logger } from '../../contracts/ports.ts';
 import type { SystemStatus, TreeNode } from '../../contracts/runtime.ts';
@@ -70,7 +71,17 @@ export interface InspectSources {
   tasks(tenant: string): Promise<{ queued: number; running: number; oldestQueuedMs: number | null }>;
   /** Of the main thread and the process. */
   process(): { readonly rssBytes: number; readonly heapBytes: number; readonly utilization: number };
-  snapshot(id: string): Promise<unknown>;
+  /** What the thread of an agent knows of it. */
+  cell(id: string): Promise<InspectedCell>;
+  /** Whether the agent lives on this node, or is to. */
+  livesHere(id: string): boolean;
+  running(id: string): InspectedAgent['running'];
+  /** What threads are to tell, in the place of what they told. */
+  focusThreads(focus: ThreadFocus): void;
+  /** Follows the actors of the supervision tree until disposed, beginning with those that live. */
+  inspectTree(observer: (told: RawXState) => void): Dispose;
+  /** Texts that must not show anywhere: keys and passwords of the configuration. */
+  secrets(): readonly string[];
   agentView(idOrName: string, call: CallContext): Promise<AgentView>;
   members(): Promise<readonly Member[]>;
   links(): ClusterStats;
