@@ -51,6 +51,12 @@ export function clock(at: string | number | null | undefined): string {
   return at === null || at === undefined ? '–' : CLOCK.format(new Date(at));
 }
 
+/** The time of day for today, with the date otherwise. */
+export function when(at: string | number | null | undefined): string {
+  if (at === null || at === undefined) return '–';
+  return new Date(at).toDateString() === new Date().toDateString() ? clock(at) : dateTime(at);
+}
+
 export function dateTime(at: string | number | null | undefined): string {
   return at === null || at === undefined ? '–' : DAY.format(new Date(at));
 }

@@ -6,7 +6,7 @@ import type { TaskInput } from '../../../runtime/contracts/human-question.ts';
 import type { InputView } from '../../../runtime/contracts/workflow-control.ts';
 import { api } from '../data/client.ts';
 import { mayWork } from '../data/session.ts';
-import { clock } from './format.ts';
+import { when } from './format.ts';
 import './question.css';
 
 export type Question = InputView | TaskInput;
@@ -44,8 +44,8 @@ export function QuestionForm({ question, onAnswered }: QuestionProps) {
     <article class="question">
       <p class="question-prompt">{question.prompt}</p>
       <p class="muted">
-        {'step' in question ? `Step ${question.step} · ` : ''}asked {clock(question.askedAt)}, open until{' '}
-        {clock(question.expiresAt)}
+        {'step' in question ? `Step ${question.step} · ` : ''}asked {when(question.askedAt)}, open until{' '}
+        {when(question.expiresAt)}
       </p>
       {'context' in question && question.context !== undefined && question.context !== null ? (
         <pre class="question-context">{JSON.stringify(question.context, null, 2)}</pre>

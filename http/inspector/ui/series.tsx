@@ -20,9 +20,12 @@ interface SeriesProps {
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
   readonly height?: number;
-  /** Seconds that are shown; default 300. */
+  /** Seconds that are shown at most; default 300. */
   readonly window?: number;
 }
+
+/** Fewer seconds are drawn as this many: a line must not leap with every value. */
+const LEAST_S = 60;
 
 export function Series({ label, times, lines, format, height = 140, window = 300 }: SeriesProps) {
   const place = useRef<HTMLDivElement>(null);
@@ -83,7 +86,7 @@ function optionsFor(
     legend: { show: false },
     cursor: { points: { size: 5 }, y: false },
     scales: {
-      x: { range: (_plot, _min, max) => [max - window, max] },
+      x: { range: (_plot, min, max) => [Math.max(max - window, Math.min(min, max - LEAST_S)), max] },
       y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [
