@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 /** Most system tests wait more than they work, so that two run side by side even on one core; more than four are one server's limit. */
 const WORKERS = Math.min(4, Math.max(2, availableParallelism() - 1));
 /** Tests that need the machine for themselves: servers, nodes and threads that are killed under load until the books are compared. */
-const FAULTS = ['test/system/{chaos*,*-dies,threads-deaths}.test.ts'];
+const FAULTS = ['test/system/{chaos*,*-dies,threads-deaths,zombies}.test.ts'];
 
 const onServers = {
   globalSetup: ['test/kit/services.ts'],

@@ -46,6 +46,8 @@ export interface AgentServiceOptions {
   /** Messages that are kept until they are handled. */
   readonly durable: () => DurableDoor;
   readonly draining: () => boolean;
+  /** Nobody else can have what this node owns. */
+  readonly held: () => boolean;
   readonly bus: Pick<Bus, 'publish'>;
   /** Of this node. */
   readonly labels: Labels;
@@ -315,7 +317,12 @@ export class AgentService implements AgentsApi {
 
   async #resident(idOrName: string, tenant: string): Promise<AgentId> {
     const resident = this.#options.home.find(idOrName, tenant);
-    if (resident) return resident.row.id;
+    if (resident) {
+      if (this.#options.held()) return resident.row.id;
+      // Another node may have it by now, and what this one has would answer with a state of the past.
+      const message = 'the lease of this node could not be renewed; it does not speak for its agents until it is';
+      throw new RuntimeError('lease_lost', message, { details: { id: resident.row.id } });
+    }
     const known = this.#addresses.get(`${tenant}/${idOrName}`);
     if (known !== undefined) return known;
     const row = await this.#row(idOrName, tenant);

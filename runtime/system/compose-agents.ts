@@ -94,6 +94,7 @@ export function composeAgents(base: NodeBase, others: Others): AgentParts {
     runningOn: (id) => others().dispatcher.runningOn(id),
     durable: () => others().durable,
     draining: () => life.phase !== 'running',
+    held: () => store.kind === 'pglite' || others().lease.sure,
     bus: base.bus,
     labels: base.options.config.labels,
     hash: (value) => createHash('sha256').update(canonicalJson(value)).digest('hex'),

@@ -62,7 +62,7 @@ export function composeMessages(base: NodeBase & AgentParts, others: Others): Me
     ambient,
     maxBytes: MAX_PAYLOAD_BYTES,
   });
-  const cluster = composeCluster(base, deadLetters);
+  const cluster = composeCluster(base, deadLetters, others);
   const timers = new AgentTimers({
     store: store.agentTimers,
     pool,

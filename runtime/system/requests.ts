@@ -84,7 +84,7 @@ export class CellRequests {
       case 'task.usage':
         return pool.noteUsage(request.taskId, request.fence, request.usage);
       case 'agent.save':
-        return home.save(cell, request.snapshot);
+        return this.#save(cell, request.snapshot);
       case 'agent.spawn': {
         const view = await agents.create(
           {
@@ -168,6 +168,14 @@ export class CellRequests {
   #unfollow(cell: AgentId, capability: string): void {
     this.#follows.get(cell)?.get(capability)?.();
     this.#follows.get(cell)?.delete(capability);
+  }
+
+  /** @throws RuntimeError `fenced`: nothing of it was kept, and who saves must not believe it was. */
+  async #save(cell: AgentId, snapshot: unknown): Promise<'saved'> {
+    const result = await this.#parts().home.save(cell, snapshot);
+    if (result === 'saved') return result;
+    const message = 'the agent has gone on elsewhere; its state was not saved';
+    throw new RuntimeError('fenced', message, { details: { id: cell } });
   }
 
   #watch(cell: AgentId, target: string, tenant: string): void {

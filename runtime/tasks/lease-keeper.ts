@@ -25,6 +25,8 @@ const RETRY_MS = 200;
 export class LeaseKeeper {
   readonly #parts: LeaseKeeperParts;
   #state: 'held' | 'doubtful' | 'lost' = 'held';
+  /** On the monotonic clock; from then on the lease is in doubt. */
+  #sureUntilMs = Number.POSITIVE_INFINITY;
   #cancelFence: Dispose = () => {};
 
   constructor(parts: LeaseKeeperParts) {
@@ -33,6 +35,11 @@ export class LeaseKeeper {
 
   get state(): 'held' | 'doubtful' | 'lost' {
     return this.#state;
+  }
+
+  /** Nobody else can have what this node owns. By the clock, not by a timer: one that was frozen must not wait for its timers to know. */
+  get sure(): boolean {
+    return this.#state === 'held' && this.#parts.ambient.clock.monotonicMs() < this.#sureUntilMs;
   }
 
   /** Call when `leases.open` has resolved; `openedAtMs` is the monotonic time before that call. */
@@ -76,7 +83,8 @@ export class LeaseKeeper {
   #guard(fromMs: number): void {
     const { clock } = this.#parts.ambient;
     this.#cancelFence();
-    const leftMs = fromMs + this.#parts.leaseMs * (1 - MARGIN) - clock.monotonicMs();
+    this.#sureUntilMs = fromMs + this.#parts.leaseMs * (1 - MARGIN);
+    const leftMs = this.#sureUntilMs - clock.monotonicMs();
     this.#cancelFence = clock.setTimeout(() => this.#doubt(), Math.max(0, leftMs));
   }
 

@@ -73,7 +73,7 @@ function sweepChore({ store, dispatcher, feed, bus, ambient, lease, config, onNo
     name: 'sweep-leases',
     everyMs: config.pollMs * SAFETY_POLLS,
     retryMs: config.pollMs,
-    async run() {
+    async run(soon) {
       if (ambient.clock.monotonicMs() < notBeforeMs || (lease && lease.state !== 'held')) return;
       const swept = await store.leases.sweep({ poisonAfter: config.poisonAfter }).catch((error: unknown) => {
         if (errorCode(error) === 'store_unavailable') notBeforeMs = ambient.clock.monotonicMs() + config.leaseMs;
@@ -84,6 +84,8 @@ function sweepChore({ store, dispatcher, feed, bus, ambient, lease, config, onNo
       if (swept.tasks > 0) dispatcher.hintAll();
       if (swept.nodes.length === 0) return;
       ambient.log.warn('nodes were lost; their work is free', { ...swept, events: swept.events.length });
+      // Not a poll later: their agents are missed by now.
+      soon('agent-adoption');
       onNodesLost?.(swept.nodes);
     },
   };

@@ -173,9 +173,22 @@ describe('the lease', () => {
     expect(rig.calls).toEqual([]);
     await rig.ambient.clock.advanceAsync(200);
     expect(rig.calls).toEqual(['doubt']);
+    expect(rig.lease.sure).toBe(false);
     up = true;
     await rig.ambient.clock.advanceAsync(3_000);
     expect(rig.calls).toEqual(['doubt', 'back']);
+    expect(rig.lease.sure).toBe(true);
+    await rig.end();
+  });
+
+  test('is not sure any more when a frozen node wakes up, before any of its timers has fired', async () => {
+    const rig = keeper(() => Promise.reject(away()));
+    expect(rig.lease.sure).toBe(true);
+    const { clock } = rig.ambient;
+    const real = clock.monotonicMs.bind(clock);
+    clock.monotonicMs = () => real() + 5_001;
+    expect([rig.lease.state, rig.lease.sure]).toEqual(['held', false]);
+    clock.monotonicMs = real;
     await rig.end();
   });
 
