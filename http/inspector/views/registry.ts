@@ -18,4 +18,12 @@ export const VIEWS: readonly View[] = [
     listed: true,
     load: async () => (await import('./workflows/workflows.tsx')).Workflows,
   },
+  { id: 'tasks', title: 'Tasks', listed: true, load: async () => (await import('./tasks/tasks.tsx')).Tasks },
+  {
+    id: 'messages',
+    title: 'Messages',
+    listed: true,
+    load: async () => (await import('./messages/messages.tsx')).Messages,
+  },
+  { id: 'history', title: 'History', listed: true, load: async () => (await import('./history/history.tsx')).History },
 ];

@@ -6,7 +6,7 @@ import type { WorkflowView } from '../../../../runtime/contracts/workflow.ts';
 import type { AgentNames } from '../../data/agent-names.ts';
 import { api } from '../../data/client.ts';
 import { useResource } from '../../data/resource.ts';
-import { setQuery } from '../../router.ts';
+import { Choice } from '../../ui/choice.tsx';
 import { clockMs, figure } from '../../ui/figures.ts';
 import { plural } from '../../ui/format.ts';
 import { ApiProblem, Empty, Loading } from '../../ui/states.tsx';
@@ -43,17 +43,7 @@ export function Decisions({ run, names, kind }: DecisionsProps) {
   return (
     <>
       <div class="filters">
-        <label>
-          Kind
-          <select value={kind ?? ''} onChange={(event) => setQuery({ kind: event.currentTarget.value })}>
-            <option value="">all</option>
-            {kinds.map((one) => (
-              <option key={one} value={one}>
-                {one}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Choice label="Kind" name="kind" of={kinds} value={kind} />
         <span class="muted">{plural(shown.length, 'decision')}</span>
       </div>
       <ol class="decisions">

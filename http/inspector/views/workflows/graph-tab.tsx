@@ -33,7 +33,7 @@ export function GraphTab({ run, steps, names, chosen }: GraphTabProps) {
   return (
     <>
       {steps.error ? <ApiProblem error={steps.error} /> : null}
-      <div class={step ? 'graph-and-step' : ''}>
+      <div class={step ? 'with-aside' : ''}>
         <GraphDrawing graph={graph} chosen={chosen} critical={run.metrics?.criticalPath ?? []} />
         {step ? <ChosenStep run={run} step={step} names={names} /> : null}
       </div>
@@ -132,7 +132,7 @@ function ChosenStep({
   return (
     <Panel
       title={id}
-      class="chosen"
+      class="aside chosen"
       aside={
         <button type="button" class="quiet" onClick={() => setQuery({ step: undefined })}>
           Close

@@ -1,5 +1,6 @@
-// Lays graphs out with ELK in a thread of its own, loaded when a graph is first drawn.
+// Places of the boxes and points of the lines of a graph, by ELK.
 
+import { elkLayout } from '../../ui/elk.ts';
 import type { ElkInput } from './graph.ts';
 
 export interface Laid {
@@ -10,29 +11,10 @@ export interface Laid {
   readonly edges: readonly (readonly { readonly x: number; readonly y: number }[])[];
 }
 
-interface ElkOutput {
-  readonly width?: number;
-  readonly height?: number;
-  readonly children?: readonly { readonly id: string; readonly x?: number; readonly y?: number }[];
-  readonly edges?: readonly { readonly id: string; readonly sections?: readonly Section[] }[];
-}
-
-interface Section {
-  readonly startPoint: Point;
-  readonly endPoint: Point;
-  readonly bendPoints?: readonly Point[];
-}
-type Point = { readonly x: number; readonly y: number };
-interface Elk {
-  layout(graph: ElkInput): Promise<ElkOutput>;
-}
-
-let elk: Promise<Elk> | undefined;
-
 /** Rejects when the layout cannot be loaded. */
 export async function layOut(input: ElkInput): Promise<Laid> {
-  elk ??= start();
-  const { width = 0, height = 0, children = [], edges = [] } = await (await elk).layout(input);
+  const graph = { ...input, edges: input.edges.map((edge) => ({ ...edge })) };
+  const { width = 0, height = 0, children = [], edges = [] } = await elkLayout(graph);
   const byId = new Map(edges.map(({ id, sections = [] }) => [id, sections]));
   return {
     width,
@@ -46,14 +28,4 @@ export async function layOut(input: ElkInput): Promise<Laid> {
       ]),
     ),
   };
-}
-
-async function start(): Promise<Elk> {
-  const [api, { default: workerUrl }] = await Promise.all([
-    import('elkjs/lib/elk-api.js'),
-    import('elkjs/lib/elk-worker.min.js?url'),
-  ]);
-  // Its types are those of a default export, which it has only as CommonJS.
-  const Api = api.default as unknown as new (options: { readonly workerUrl: string }) => Elk;
-  return new Api({ workerUrl });
 }

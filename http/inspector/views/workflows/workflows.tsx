@@ -6,12 +6,14 @@ import { ApiError, api } from '../../data/client.ts';
 import { useResource } from '../../data/resource.ts';
 import { href, navigate, setQuery } from '../../router.ts';
 import { StateBadge } from '../../ui/badge.tsx';
+import { Choice } from '../../ui/choice.tsx';
 import { clock, count, duration } from '../../ui/format.ts';
 import { Meter } from '../../ui/panel.tsx';
 import { ApiProblem, Empty, Loading, Stale } from '../../ui/states.tsx';
 import { type Column, DataTable } from '../../ui/table.tsx';
 import type { ViewProps } from '../view.ts';
 import { Run } from './run.tsx';
+import '../../ui/lists.css';
 import './workflows.css';
 
 export function Workflows({ path, query }: ViewProps) {
@@ -117,29 +119,6 @@ function Filters({ query }: Pick<ViewProps, 'query'>) {
       <Choice label="State" name="status" of={STATES} value={query.status} />
       <Choice label="Pattern" name="pattern" of={PATTERNS} value={query.pattern} />
     </search>
-  );
-}
-
-interface ChoiceProps {
-  readonly label: string;
-  readonly name: string;
-  readonly of: readonly string[];
-  readonly value: string | undefined;
-}
-
-function Choice({ label, name, of, value }: ChoiceProps) {
-  return (
-    <label>
-      {label}
-      <select value={value ?? ''} onChange={(event) => setQuery({ [name]: event.currentTarget.value })}>
-        <option value="">all</option>
-        {of.map((one) => (
-          <option key={one} value={one}>
-            {one}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 
