@@ -2,6 +2,7 @@
 
 import { agentQueue, capabilityQueue, type Queue } from '../contracts/agent.ts';
 import type { AgentId } from '../contracts/ids.ts';
+import type { Placement } from '../contracts/placement.ts';
 import type { Dispose, TakenSlot, Workforce } from '../contracts/ports.ts';
 
 interface Member {
@@ -146,12 +147,14 @@ export class NodeWorkforce implements Workforce {
 
   take(queue: Queue): TakenSlot | undefined {
     const pinned = pinnedTo(queue);
-    const member = pinned === undefined ? this.#free.get(queue)?.values().next().value : this.#members.get(pinned);
+    const waiting = pinned === undefined ? this.#free.get(queue) : undefined;
+    const member = pinned === undefined ? waiting?.values().next().value : this.#members.get(pinned);
     if (freeOf(member) === 0 || !member) return undefined;
+    const placed = waiting ? longestWaiting(waiting) : NAMED;
     this.#withdraw(member);
     member.taken += 1;
     this.#enlist(member, false);
-    return { agentId: member.id, thread: member.thread, epoch: member.epoch };
+    return { agentId: member.id, thread: member.thread, epoch: member.epoch, placed };
   }
 
   release(agentId: AgentId): void {
@@ -204,6 +207,21 @@ export class NodeWorkforce implements Workforce {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+const NAMED: Placement = { rule: 'named', free: 1, next: [] };
+/** Of those that come after the chosen one, how many are told. */
+const NEXT_IN_LINE = 3;
+
+function longestWaiting(waiting: ReadonlyMap<AgentId, Member>): Placement {
+  const next: AgentId[] = [];
+  let first = true;
+  for (const id of waiting.keys()) {
+    if (next.length === NEXT_IN_LINE) break;
+    if (!first) next.push(id);
+    first = false;
+  }
+  return { rule: 'longest_waiting', free: waiting.size, next };
 }
 
 const PINNED = agentQueue('' as AgentId);

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
 import type { WorkflowId } from './ids.ts';
+import type { Placement } from './placement.ts';
 import type { SubmitTask } from './task.ts';
 import type { CreateWorkflow, Usage, WorkflowSpec } from './workflow.ts';
 
@@ -70,6 +71,8 @@ export interface InboxEvent {
   readonly workflowId: WorkflowId;
   readonly eventId: string;
   readonly event: CoordinationEvent;
+  /** Of the end of a step: how the agent of its last attempt was chosen. For the decision log only, so it is no part of the event. */
+  readonly placed?: Placement;
 }
 
 /** An agent that could do it. `load`: tasks it holds now over the tasks it takes at once; of an agent of another node, whose load is not known, 0. */
@@ -178,6 +181,9 @@ export interface Decision {
     | 'fork';
   readonly rule: string;
   readonly chosen: string;
+  /** The step it is about, where it is about one that `chosen` does not name. */
+  readonly step?: string;
+  readonly round?: number;
   readonly candidates?: readonly { readonly id: string; readonly score?: number; readonly note?: string }[];
 }
 

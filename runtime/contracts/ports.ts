@@ -6,6 +6,7 @@ import type { DeadLetter, Protocol, TellResult } from './envelope.ts';
 import type { WireError } from './errors.ts';
 import type { NewEvent, RuntimeEvent } from './event.ts';
 import type { AgentId, NewId, TaskId } from './ids.ts';
+import type { Placement } from './placement.ts';
 import type { CancelEffect, ClaimedTask, TaskAssignment, TaskOutcome } from './task.ts';
 import type { TaskUsage } from './usage.ts';
 import type {
@@ -144,6 +145,8 @@ export interface TakenSlot {
   readonly agentId: AgentId;
   readonly thread: number;
   readonly epoch?: number;
+  /** How it was chosen; absent where that is not known. */
+  readonly placed?: Placement;
 }
 
 /** The agents of this node as the dispatcher sees them (implemented by agents/). */

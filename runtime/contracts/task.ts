@@ -6,6 +6,7 @@ import { type WireError, wireErrorSchema } from './errors.ts';
 import { type HumanAnswer, type HumanQuestion, taskInputSchema } from './human-question.ts';
 import type { AgentId, TaskId, WorkflowId } from './ids.ts';
 import { taskIdSchema } from './ids.ts';
+import type { Placement } from './placement.ts';
 import { type TaskUsage, usageSchema } from './usage.ts';
 
 /**
@@ -290,6 +291,8 @@ export interface SettleTask {
   readonly runMs: number;
   /** What this attempt used; added to what the task has used so far. */
   readonly usage?: TaskUsage;
+  /** Of a step: how the agent was chosen. Travels with the mail of its end, for the decision log of its run. */
+  readonly placed?: Placement;
   /** Saved with the outcome in the same transaction, guarded by the agent's epoch. */
   readonly agentSnapshot?: { readonly id: AgentId; readonly epoch: number; readonly snapshot: unknown };
 }

@@ -1,9 +1,8 @@
 // Settling: the verdict on an attempt, written under its fence together with everything that follows from it.
 
-import type { CoordinationEvent } from '../contracts/coordination.ts';
 import type { WireError } from '../contracts/errors.ts';
 import type { EventType, RuntimeEvent } from '../contracts/event.ts';
-import { fromUuid, toUuid } from '../contracts/ids.ts';
+import { toUuid } from '../contracts/ids.ts';
 import type { Committed, Db, SettleAnswer } from '../contracts/store.ts';
 import type { SettleTask, TaskState } from '../contracts/task.ts';
 import type { GroupCommit, OpKind } from './group-commit.ts';
@@ -12,10 +11,16 @@ import { handOff, handoffData } from './task-handoff.ts';
 import { usageWith } from './task-rows.ts';
 import { tally } from './task-tally.ts';
 import { putAside, waitingData } from './task-wait.ts';
-import { coordinationEvent } from './workflow-rows.ts';
+import { mailOf, type StoredMail } from './workflow-rows.ts';
+
+/** Read by `mailOf`, which takes it off the event. */
+const PLACED = ` || CASE WHEN s.placed IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('placed', s.placed) END`;
 
 /** The inbox row of a step's end; `s` carries the settled task, `usage` all that it used. The event id makes it unique per end. */
-export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
+export const INBOX_OF_STEPS = (
+  source: string,
+  placed = '',
+): string => `INSERT INTO workflow_inbox (workflow_id, event_id, event)
   SELECT s.workflow_id, s.id::text || '/' || s.fence, CASE WHEN s.state = 'completed'
     THEN jsonb_build_object('type', 'step.completed', 'output', s.result)
     ELSE jsonb_build_object('type', 'step.failed', 'state', s.state, 'error', s.error) END
@@ -23,7 +28,7 @@ export const INBOX_OF_STEPS = (source: string) => `INSERT INTO workflow_inbox (w
       'agentId', s.agent_id, 'attempts', s.attempts, 'startedAtMs', floor(extract(epoch FROM s.started_at) * 1000)::bigint,
       'createdAtMs', floor(extract(epoch FROM s.created_at) * 1000)::bigint,
       'lastStartedAtMs', floor(extract(epoch FROM s.claimed_at) * 1000)::bigint)
-    || CASE WHEN s.usage IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('usage', s.usage) END
+    || CASE WHEN s.usage IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('usage', s.usage) END${placed}
   FROM ${source} s WHERE s.workflow_id IS NOT NULL AND s.state IN ('completed', 'failed', 'dead', 'cancelled', 'timed_out')
   ON CONFLICT DO NOTHING`;
 
@@ -38,7 +43,7 @@ const SETTLE = `WITH now AS MATERIALIZED (SELECT clock_timestamp() AS at),
 me AS MATERIALIZED (SELECT id FROM node WHERE id = $2 AND swept_at IS NULL FOR KEY SHARE),
 r AS MATERIALIZED (SELECT r.*, now.at FROM jsonb_to_recordset($1::jsonb) AS r(i int, id uuid, fence bigint, attempt int, state text,
   result jsonb, error jsonb, delay_ms bigint, uncharge int, crash int, outcome text, agent_id uuid, thread int, run_ms float8,
-  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb, used jsonb, decided boolean) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
+  snap_agent uuid, snap_epoch bigint, snap jsonb, event text, data jsonb, used jsonb, placed jsonb, decided boolean) CROSS JOIN now WHERE ${few('r.i')} ORDER BY r.id),
 ok AS (UPDATE task t SET state = r.state, owner_node = NULL, result = r.result,
     error = CASE WHEN r.state = 'completed' THEN NULL ELSE coalesce(r.error, t.error) END,
     attempt = t.attempt - r.uncharge, crash_count = t.crash_count + r.crash,
@@ -55,7 +60,7 @@ history AS (INSERT INTO attempt (task_id, fence, attempt, node, agent_id, thread
   SELECT id, fence, attempt, $2, agent_id, thread, claimed_at, at, outcome, error, run_ms FROM ok WHERE NOT ${CLEAN('ok')}),
 ev AS (INSERT INTO event (stream, seq, kind, tenant, type, at, data)
   SELECT id, event_seq, 'task', tenant, event, at, data FROM ok WHERE event IS NOT NULL AND NOT ${CLEAN('ok')}),
-inbox AS (${INBOX_OF_STEPS('(SELECT * FROM ok WHERE decided IS NOT TRUE)')} RETURNING workflow_id, event_id, event),
+inbox AS (${INBOX_OF_STEPS('(SELECT * FROM ok WHERE decided IS NOT TRUE)', PLACED)} RETURNING workflow_id, event_id, event),
 counted AS (${tally('ok', '$2::uuid')}),
 snap AS (UPDATE agent a SET snapshot = s.snap
   FROM (SELECT DISTINCT ON (snap_agent, snap_epoch) snap_agent, snap_epoch, snap FROM ok WHERE snap_agent IS NOT NULL
@@ -73,7 +78,7 @@ interface SettledRow {
   /** What this end put into the inbox of its run, if it is a step. */
   readonly workflow_id: string | null;
   readonly event_id: string | null;
-  readonly mail: CoordinationEvent | null;
+  readonly mail: StoredMail | null;
 }
 
 /** `decided`: the decision on it is in the same commit, so its run gets no mail. */
@@ -139,9 +144,10 @@ function settleKind(node: string): OpKind<SettleOp, SettledRow, SettleAnswer> {
           ? { snap_agent: toUuid(agentSnapshot.id), snap_epoch: agentSnapshot.epoch, snap: agentSnapshot.snapshot }
           : {}),
         event,
-        data,
+        // The row of a clean end says it all.
+        ...(state === 'completed' && op.fence === 1 ? {} : { data }),
         ...(op.usage ? { used: op.usage } : {}),
-        ...(op.decided ? { decided: true } : {}),
+        ...(op.decided ? { decided: true } : op.placed ? { placed: op.placed } : {}),
       };
     },
     statement: (json) => sql('task_settle', SETTLE, json, node),
@@ -156,9 +162,7 @@ function settleKind(node: string): OpKind<SettleOp, SettledRow, SettleAnswer> {
         outcome: 'committed',
         state: row.state,
         events,
-        ...(run && eventId && mail
-          ? { mail: { workflowId: fromUuid('workflow', run), eventId, event: coordinationEvent(mail) } }
-          : {}),
+        ...(run && eventId && mail ? { mail: mailOf(run, eventId, mail) } : {}),
       };
     },
   };

@@ -46,7 +46,8 @@ target AS MATERIALIZED (SELECT i, id, at, was, was_node, was_fence, 'cancelled' 
 ${END_TASKS.replace(/,\s*ended_mail AS[\s\S]*$/, '')}`;
 
 /** The ends that a decision of `a` was made on: each was written by a settlement of the same transaction, or refused there. */
-const ENDS = 'jsonb_to_recordset(a.settles) AS e(id uuid, fence bigint, mail_id text, mail jsonb, at int)';
+const ENDS =
+  'jsonb_to_recordset(a.settles) AS e(id uuid, fence bigint, mail_id text, mail jsonb, at int, beside jsonb)';
 const SETTLED = 'SELECT 1 FROM task t WHERE t.id = e.id AND t.fence = e.fence AND t.ended_at IS NOT NULL';
 
 /** Two forms: most decisions only go on, and pay nothing for the parts that ending, cancelling, children and questions need. */
@@ -69,7 +70,7 @@ ok AS (UPDATE workflow w SET version = w.version + 1, done = a.done, total = a.t
   RETURNING a.*, w.tenant, w.version AS new_version, w.journal_seq, w.decision_seq, w.event_seq, w.root_id, w.depth, w.parent_id,
     w.parent_step, w.parent_round),
 missed AS (INSERT INTO workflow_inbox (workflow_id, event_id, event)
-  SELECT a.wid, e.mail_id, coalesce(e.mail, a.journal->e.at) FROM a CROSS JOIN LATERAL ${ENDS}
+  SELECT a.wid, e.mail_id, coalesce(e.mail, a.journal->e.at) || coalesce(e.beside, '{}') FROM a CROSS JOIN LATERAL ${ENDS}
   WHERE NOT EXISTS (SELECT 1 FROM ok WHERE ok.i = a.i) AND EXISTS (${SETTLED}) ON CONFLICT DO NOTHING),
 read AS (UPDATE workflow_inbox x SET consumed = true, event = NULL
   FROM (SELECT ok.wid, e.id FROM ok CROSS JOIN LATERAL jsonb_array_elements_text(ok.consumed) AS e(id) WHERE ${few('ok.i')}) c
@@ -190,9 +191,15 @@ function inJournal({ workflowId, journal, decisions, events }: Advance): object 
 }
 
 /** Mail that is in the journal is told by its place there: it may be large. */
-function endOf({ journal }: Advance, { settle, mail: { eventId, event } }: SettledStep): object {
+function endOf({ journal }: Advance, { settle, mail: { eventId, event, placed } }: SettledStep): object {
   const at = journal.indexOf(event);
-  return { id: toUuid(settle.taskId), fence: settle.fence, mail_id: eventId, ...(at < 0 ? { mail: event } : { at }) };
+  return {
+    id: toUuid(settle.taskId),
+    fence: settle.fence,
+    mail_id: eventId,
+    ...(at < 0 ? { mail: event } : { at }),
+    ...(placed ? { beside: { placed } } : {}),
+  };
 }
 
 const indexes = new WeakMap<readonly AdvanceRow[], ReadonlyMap<string, InsertedRow>>();

@@ -1,7 +1,8 @@
 // Workflow rows as the runtime works with them.
 
-import type { CoordinationEvent } from '../contracts/coordination.ts';
+import type { CoordinationEvent, InboxEvent } from '../contracts/coordination.ts';
 import { fromUuid } from '../contracts/ids.ts';
+import type { Placement } from '../contracts/placement.ts';
 import type { WorkflowRow } from '../contracts/store.ts';
 import type { WorkflowSpec, WorkflowState } from '../contracts/workflow.ts';
 import { idOrNull, withTypeIds } from './sql.ts';
@@ -66,6 +67,18 @@ export function workflowOf(row: DbWorkflow): WorkflowRow {
     rootId: idOrNull('workflow', row.root_id),
     depth: row.depth,
     forkOf: row.fork_of ? { workflowId: fromUuid('workflow', row.fork_of), fromStep: row.fork_step } : null,
+  };
+}
+
+/** An event in the inbox; the end of a step has its placement beside what the run is told. */
+export type StoredMail = CoordinationEvent & { readonly placed?: Placement };
+
+export function mailOf(workflow: string, eventId: string, { placed, ...event }: StoredMail): InboxEvent {
+  return {
+    workflowId: fromUuid('workflow', workflow),
+    eventId,
+    event: coordinationEvent(event as CoordinationEvent),
+    ...(placed ? { placed } : {}),
   };
 }
 

@@ -11,7 +11,14 @@ import type { Settling } from './task-settle.ts';
 import { type AdvanceOp, advanceKind, isWhole } from './workflow-advance.ts';
 import { createWorkflowFigures } from './workflow-figures.ts';
 import { createWorkflowInputs } from './workflow-inputs.ts';
-import { BRIEF_COLUMNS, coordinationEvent, type DbWorkflow, WORKFLOW_COLUMNS, workflowOf } from './workflow-rows.ts';
+import {
+  BRIEF_COLUMNS,
+  type DbWorkflow,
+  mailOf,
+  type StoredMail,
+  WORKFLOW_COLUMNS,
+  workflowOf,
+} from './workflow-rows.ts';
 import { createWorkflowStarts } from './workflow-start.ts';
 
 const TIMER_BATCH = 500;
@@ -80,7 +87,7 @@ export function createWorkflowStore(
     },
 
     async inbox(ids, limit) {
-      const { rows } = await db.query<{ workflow_id: string; event_id: string; event: CoordinationEvent }>(
+      const { rows } = await db.query<{ workflow_id: string; event_id: string; event: StoredMail }>(
         sql(
           'workflow_inbox',
           `SELECT m.* FROM unnest($1::uuid[]) AS w(id) CROSS JOIN LATERAL (
@@ -90,11 +97,7 @@ export function createWorkflowStore(
           limit,
         ),
       );
-      return rows.map((row) => ({
-        workflowId: fromUuid('workflow', row.workflow_id),
-        eventId: row.event_id,
-        event: coordinationEvent(row.event),
-      }));
+      return rows.map((row) => mailOf(row.workflow_id, row.event_id, row.event));
     },
 
     async withMail(limit) {

@@ -256,6 +256,7 @@ export class Attempts {
       thread: outcome.thread ?? slot.thread,
       runMs: outcome.type === 'released' ? 0 : outcome.runMs,
       ...('usage' in outcome && outcome.usage ? { usage: outcome.usage } : {}),
+      ...(task.workflowId && slot.placed ? { placed: slot.placed } : {}),
       ...(snapshot === undefined || slot.epoch === undefined
         ? {}
         : { agentSnapshot: { id: slot.agentId, epoch: slot.epoch, snapshot } }),
@@ -283,7 +284,7 @@ export class Attempts {
   async #write(
     task: ClaimedTask,
     verdict: Verdict,
-    ran: Pick<SettleTask, 'agentId' | 'thread' | 'runMs' | 'usage' | 'agentSnapshot'>,
+    ran: Pick<SettleTask, 'agentId' | 'thread' | 'runMs' | 'usage' | 'placed' | 'agentSnapshot'>,
     endedAtMs = task.claimedAtMs,
   ): Promise<void> {
     const { store, settleStep, events, ambient, feed } = this.#parts;

@@ -1,11 +1,12 @@
 // Runs the strategy of one workflow: takes what came into the inbox, decides, and prepares the one commit that makes it so.
 // States: idle -> prepared -> idle (committed) or gone (conflict: somebody else owns the run). It writes nothing itself.
 
-import type { CoordinationCommand, CoordinationEvent, Decision } from '../contracts/coordination.ts';
+import type { CoordinationCommand, CoordinationEvent, Decision, InboxEvent } from '../contracts/coordination.ts';
 import { wireError } from '../contracts/errors.ts';
 import type { NewEvent } from '../contracts/event.ts';
 import type { WorkflowId } from '../contracts/ids.ts';
-import type { Advance, InboxEvent, Recorded } from '../contracts/store.ts';
+import type { Placement } from '../contracts/placement.ts';
+import type { Advance, Recorded } from '../contracts/store.ts';
 import { analyse } from './analytics.ts';
 import { type Definition, hashOf, type Strategies } from './definition.ts';
 import type { CapabilityPort } from './ports.ts';
@@ -117,12 +118,16 @@ export class Coordinator {
       end: undefined,
     };
     // Whatever the order of arrival, a run begins with its start.
-    const queue = events
-      .map(({ event }) => event)
-      .sort((a, b) => Number(b.type === 'started') - Number(a.type === 'started'));
-    for (let event = queue.shift(); event; event = queue.shift()) {
+    const queue: Pick<InboxEvent, 'event' | 'placed'>[] = events.toSorted(
+      (a, b) => Number(b.event.type === 'started') - Number(a.event.type === 'started'),
+    );
+    for (let mail = queue.shift(); mail; mail = queue.shift()) {
+      const { event, placed } = mail;
+      const before = batch.decisions.length;
       if (!this.#take(batch, event)) continue;
-      for (const follow of await this.#makeRows(batch, event.atMs)) queue.push(follow);
+      // It was made before what was decided on the end of the step.
+      if (placed) batch.decisions.splice(before, 0, ...placement(event, placed));
+      for (const follow of await this.#makeRows(batch, event.atMs)) queue.push({ event: follow });
     }
     return this.#finish(batch, events);
   }
@@ -280,6 +285,16 @@ export class Coordinator {
     if (end) shown.push(event('workflow.ended', { status: end.status, stopReason: end.stopReason }));
     return shown;
   }
+}
+
+/** What the log says of the agent of a step: the chosen one, then who would have been next, scored by their place in the line. */
+function placement(event: CoordinationEvent, { rule, free, next }: Placement): Decision[] {
+  if ((event.type !== 'step.completed' && event.type !== 'step.failed') || event.agentId === null) return [];
+  const { step, round, agentId } = event;
+  const candidates = [agentId, ...next].map((id, at) => ({ id, score: at + 1 }));
+  if (free > candidates.length)
+    candidates.push({ id: `${free - candidates.length} more`, score: candidates.length + 1 });
+  return [{ kind: 'placement', rule, chosen: agentId, step, round, candidates }];
 }
 
 const FINAL: ReadonlySet<string> = new Set(['completed', 'failed', 'skipped', 'cancelled']);

@@ -34,7 +34,7 @@ export function stepEnd(settle: SettleTask, { task, endedAtMs }: EndedAttempt): 
   };
   const eventId = `${toUuid(task.taskId)}/${settle.fence}`;
   const event = eventOf(settlement, base);
-  return event && { workflowId, eventId, event };
+  return event && { workflowId, eventId, event, ...(settle.placed ? { placed: settle.placed } : {}) };
 }
 
 type Base = Omit<Extract<CoordinationEvent, { type: 'step.completed' }>, 'type' | 'output'>;

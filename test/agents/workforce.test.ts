@@ -39,6 +39,14 @@ describe('the workforce', () => {
     expect(workforce.take('document.search@1')?.agentId).toBe('a');
   });
 
+  test('says how it chose: who was free, and who would have been next', () => {
+    const workforce = workforceOf('a', 'b', 'c', 'd', 'e', 'f');
+    const placed = () => workforce.take('document.search@1')?.placed;
+    expect(placed()).toEqual({ rule: 'longest_waiting', free: 6, next: ['b', 'c', 'd'] });
+    expect([placed(), placed(), placed(), placed()].at(-1)).toEqual({ rule: 'longest_waiting', free: 2, next: ['f'] });
+    expect(workforce.take(agentQueue(id('f')))?.placed).toEqual({ rule: 'named', free: 1, next: [] });
+  });
+
   test('counts a slot once over all queues of its agent', () => {
     const workforce = new NodeWorkforce();
     workforce.join({ id: id('ab'), slots: 1, epoch: 7, capabilities: [...search, { name: 'text.write', version: 1 }] });
@@ -55,7 +63,7 @@ describe('the workforce', () => {
     expect(workforce.offers()).toEqual([]);
     expect(workforce.serves('document.search@1')).toBe(false);
     workforce.setAvailable(id('a'), true, 4);
-    expect(workforce.take('document.search@1')).toEqual({ agentId: 'a', thread: 4, epoch: 7 });
+    expect(workforce.take('document.search@1')).toMatchObject({ agentId: 'a', thread: 4, epoch: 7 });
   });
 
   test('keeps a slot that was taken when the agent was lost until it is released', () => {

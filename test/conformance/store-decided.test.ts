@@ -65,8 +65,9 @@ describe.each(ENGINES)('decisions on $name', (backend) => {
     if (created.outcome !== 'created' || advanced.outcome !== 'committed' || !claim) return expect.unreachable();
     return { id: run.id, version: advanced.version, claim, task };
   }
+  const placed = { rule: 'longest_waiting', free: 3, next: [newId('agent')] } as const;
   const ended = (claim: ClaimedTask) => {
-    const settle = settling(claim);
+    const settle = settling(claim, undefined, { placed });
     const mail = stepEnd(settle, { task: claim, endedAtMs: claim.claimedAtMs + 3 });
     return mail ? { settle, mail } : expect.unreachable();
   };
@@ -143,9 +144,11 @@ describe.each(ENGINES)('decisions on $name', (backend) => {
 
   test('the mail made here says what the store would have written', async () => {
     const [one, two] = [await running(), await running()];
-    await store.tasks.settle(settling(one.claim));
+    const answer = await store.tasks.settle(settling(one.claim, undefined, { placed }));
     const [stored] = await unread(one.id);
+    expect('mail' in answer && answer.mail).toEqual(stored);
     const made = ended(two.claim).mail;
+    expect([stored?.placed, made.placed]).toEqual([placed, placed]);
     const times = { atMs: 0, startedAtMs: 0, createdAtMs: 0, lastStartedAtMs: 0, taskId: '' };
     expect({ ...made.event, ...times }).toEqual({ ...stored?.event, ...times });
     expect(stored?.eventId.replace(toUuid(one.claim.taskId), '')).toBe(

@@ -377,10 +377,25 @@ describe.each(STORES)('workflows over REST, on %s', (_store, database) => {
       await rest.agent('probe');
       const view = await rest.ran({ pattern: 'auto', tasks: [probe('a'), probe('b')] });
       expect(view).toMatchObject({ pattern: 'parallel', status: 'completed' });
-      expect(await itemsAt(`/workflows/${view.id}/decisions`)).toMatchObject([
-        { kind: 'select', rule: 'no task depends on another' },
-        ...Array.from({ length: 2 }, () => ({ kind: expect.any(String) })),
-      ]);
+      const decisions = await itemsAt(`/workflows/${view.id}/decisions`);
+      expect(decisions[0]).toMatchObject({ kind: 'select', rule: 'no task depends on another' });
+      expect(decisions.map(({ kind }) => kind).sort()).toEqual(['join', 'placement', 'placement', 'select', 'stop']);
+    });
+
+    test('a run records which agent was chosen for each step, by which rule and among whom', async () => {
+      for (const _ of [1, 2]) await rest.agent('probe');
+      const view = await rest.ran({ pattern: 'sequential', tasks: [probe('a'), probe('b')] });
+      const decisions = await itemsAt(`/workflows/${view.id}/decisions`);
+      const steps = view.tasks as { id: string; agentId: string }[];
+      expect(decisions.filter(({ kind }) => kind === 'placement')).toMatchObject(
+        steps.map(({ id, agentId }) => ({
+          rule: 'longest_waiting',
+          step: id,
+          round: 0,
+          chosen: agentId,
+          candidates: expect.arrayContaining([{ id: agentId, score: 1 }]),
+        })),
+      );
     });
   });
 });
