@@ -36,10 +36,11 @@ const REQUEST_KEPT = `interval '1 day'`;
 
 /**
  * CTEs that insert the messages of `source` (with a column `n` that orders them) whose receiver is there: `known` are those, with the
- * node that owns the receiver, `ins` those that are new. A key or a correlation that is taken holds an insert back.
+ * node that owns the receiver, `ins` those that are new. A key or a correlation that is taken holds an insert back. The agent is found by
+ * its id alone: by an index that begins with the tenant every message would read all agents of it.
  */
 export const insertMessages = (source: string) => `known AS MATERIALIZED (SELECT s.*, a.owner_node FROM ${source} s
-  JOIN agent a ON a.id = s.receiver AND a.tenant = s.tenant AND a.desired <> 'terminated'),
+  JOIN agent a ON a.id = s.receiver AND (a.tenant = s.tenant) IS TRUE AND a.desired <> 'terminated'),
 keyed AS (INSERT INTO idempotency (tenant, kind, key, body_hash, target)
   SELECT DISTINCT ON (tenant, idem_key) tenant, 'message', idem_key, idem_hash, id FROM known WHERE idem_key IS NOT NULL
   ORDER BY tenant, idem_key, n ON CONFLICT DO NOTHING RETURNING target),
