@@ -7,6 +7,7 @@ import { addChannelCommand } from './commands/channel.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { exitCodeOf, failureText } from './commands/failure.ts';
+import { addInspectCommand } from './commands/inspect.ts';
 import { addMessageCommand } from './commands/message.ts';
 import { addMigrateCommand } from './commands/migrate.ts';
 import { addNodesCommand } from './commands/nodes.ts';
@@ -31,6 +32,7 @@ for (const add of [
   addTokenCommand,
   addStatusCommand,
   addNodesCommand,
+  addInspectCommand,
   addAgentsCommand,
   addTaskCommand,
   addWorkflowCommand,

@@ -44,6 +44,14 @@ export type { TellResult } from './contracts/envelope.ts';
 export { RuntimeError, TaskError, type WireError } from './contracts/errors.ts';
 export type { RuntimeEvent } from './contracts/event.ts';
 export type {
+  InspectFeed,
+  InspectFocus,
+  InspectFrame,
+  InspectionApi,
+  MessageRecord,
+  XStateInspection,
+} from './contracts/inspection.ts';
+export type {
   ChannelMember,
   ChannelView,
   CreateChannel,
@@ -64,6 +72,7 @@ export type { CancelReport, SubmitTask, TaskView } from './contracts/task.ts';
 export type { CreateWorkflow, WorkflowSpec, WorkflowView } from './contracts/workflow.ts';
 export { defineStrategy } from './library/define-strategy.ts';
 export type { AgentRef, RunHandle, TaskHandle } from './library/handles.ts';
+export { type StatelyAdapter, tellStately } from './library/stately.ts';
 export type { Troupe } from './library/troupe.ts';
 
 /** What beyond the configuration can be given to {@link createTroupe}. */

@@ -3,17 +3,38 @@
 const MAX_DEPTH = 6;
 const MAX_ITEMS = 50;
 const MAX_CHARS = 2_000;
+const WORD_CHARS = 200;
 const MAX_NODES = 400;
+/** Of all texts together. */
+const MAX_TEXT = 16_000;
 
 /** JSON-able data of any value; what does not fit is named: `(deeper)`, `(function)`, `(3 more)`. Getters are not called. Never throws. */
 export function clip(value: unknown): unknown {
-  return copy(value, 0, { nodes: MAX_NODES });
+  return copy(value, 0, { nodes: MAX_NODES, chars: MAX_TEXT });
 }
 
-function copy(value: unknown, depth: number, left: { nodes: number }): unknown {
+interface Left {
+  nodes: number;
+  chars: number;
+}
+
+/** Cuts at a gap: half of a secret would not be known as one. */
+function cut(text: string, left: Left): string {
+  const most = Math.min(MAX_CHARS, Math.max(0, left.chars));
+  if (text.length <= most) {
+    left.chars -= text.length;
+    return text;
+  }
+  const gap = text.lastIndexOf(' ', most);
+  const shown = text.slice(0, gap > most - WORD_CHARS ? gap : Math.max(0, most - WORD_CHARS));
+  left.chars -= shown.length;
+  return `${shown}...`;
+}
+
+function copy(value: unknown, depth: number, left: Left): unknown {
   switch (typeof value) {
     case 'string':
-      return value.length > MAX_CHARS ? `${value.slice(0, MAX_CHARS)}...` : value;
+      return cut(value, left);
     case 'number':
       return Number.isFinite(value) ? value : String(value);
     case 'boolean':
@@ -30,7 +51,7 @@ function copy(value: unknown, depth: number, left: { nodes: number }): unknown {
   }
 }
 
-function copyObject(value: object, depth: number, left: { nodes: number }): unknown {
+function copyObject(value: object, depth: number, left: Left): unknown {
   if (--left.nodes <= 0) return '(more)';
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? '(invalid date)' : value.toISOString();
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `(${value.byteLength} bytes)`;
@@ -44,7 +65,7 @@ function copyObject(value: object, depth: number, left: { nodes: number }): unkn
   return copyFields(value, depth, left);
 }
 
-function copyFields(value: object, depth: number, left: { nodes: number }): Record<string, unknown> {
+function copyFields(value: object, depth: number, left: Left): Record<string, unknown> {
   const copied: Record<string, unknown> = {};
   let fields = 0;
   for (const [key, { value: own, get }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {

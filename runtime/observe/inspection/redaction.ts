@@ -34,7 +34,9 @@ export function createRedaction(secrets: readonly string[]): Redaction {
     if (typeof value === 'string') return hide(value);
     if (Array.isArray(value)) return value.map(deep);
     if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, one]) => [hide(key), deep(one)]));
+    // A stack tells how the program is built and where it lies.
+    const shown = Object.entries(value).filter(([key]) => key !== 'stack');
+    return Object.fromEntries(shown.map(([key, one]) => [hide(key), deep(one)]));
   };
   const value = (given: unknown): unknown => deep(redact(given));
   return {

@@ -17,7 +17,7 @@ const machine = setup({
       on: {
         coin: {
           target: 'unlocked',
-          actions: assign({ coins: ({ context }) => context.coins + 1, note: ({ event }) => event.body ?? null }),
+          actions: assign({ coins: ({ context }) => context.coins + 1, note: ({ event }) => event }),
         },
       },
     },
