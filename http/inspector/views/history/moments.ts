@@ -1,7 +1,6 @@
 // The window of time that history looks at, the bars over it, and the moment the slider stands at. Pure.
 
 import type { HistoryTimeline } from '../../../../runtime/contracts/history.ts';
-import { type Tone, toneOf } from '../../ui/badge.tsx';
 
 export const WINDOWS = [
   { id: '5m', title: '5 minutes', ms: 300_000 },
@@ -33,20 +32,27 @@ export function barsOf({ from, to, bucketMs, buckets }: HistoryTimeline): readon
   });
 }
 
-const BAD: ReadonlySet<string> = new Set([
-  'message.dead_letter',
-  'thread.down',
-  'thread.stuck',
-  'node.lost',
-  'supervision.restart',
-  'supervision.escalated',
-]);
+const TONES: Readonly<Record<string, 'good' | 'busy' | 'warn' | 'bad'>> = {
+  'task.completed': 'good',
+  'task.retrying': 'warn',
+  'task.waiting': 'warn',
+  'task.failed': 'bad',
+  'task.dead': 'bad',
+  'task.timed_out': 'bad',
+  'workflow.started': 'busy',
+  'workflow.paused': 'warn',
+  'workflow.input': 'warn',
+  'node.draining': 'warn',
+  'message.dead_letter': 'bad',
+  'thread.down': 'bad',
+  'thread.stuck': 'bad',
+  'node.lost': 'bad',
+  'supervision.restart': 'bad',
+  'supervision.escalated': 'bad',
+};
 
 /** What an event means to whoever looks, by its type. */
-export function eventTone(type: string): Tone {
-  if (BAD.has(type)) return 'bad';
-  return toneOf(type.split('.')[1] ?? '');
-}
+export const eventTone = (type: string): 'good' | 'busy' | 'warn' | 'bad' | 'calm' => TONES[type] ?? 'calm';
 
 /** Within the window; its end when nothing is given or what is given is no time. */
 export function momentWithin(at: string | undefined, fromMs: number, toMs: number): number {
