@@ -18,7 +18,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Names of assets carry the hash of their content. */
 const FOREVER = 'public, max-age=31536000, immutable';
 /** Where the build puts the page: beside this file in dist, in dist when this runs from the sources. */
-const PLACES = ['./inspector/page/', '../dist/http/inspector/page/'];
+const PLACES = ['./inspector/page/', '../dist/http/inspector/page/'].map((place) => new URL(place, import.meta.url));
 const NOT_BUILT = 'The inspector page is not built here: npm run build\n';
 
 interface PageFile {
@@ -28,13 +28,13 @@ interface PageFile {
   packed?: Promise<Buffer>;
 }
 
-/** Adds `/inspect` to an app. The files are read when the page is first asked for. */
-export function serveInspector<E extends Env>(app: Hono<E>, basePath: string): void {
+/** Adds `/inspect` to an app. The files are read when the page is first asked for, from the first of the places that has them. */
+export function serveInspector<E extends Env>(app: Hono<E>, basePath: string, places = PLACES): void {
   const home = `${basePath}/inspect/`;
   let files: ReadonlyMap<string, PageFile> | undefined;
   app.get(`${basePath}/inspect`, (c) => c.redirect(home, 308));
   app.get(`${home}*`, async (c) => {
-    files ??= readPage();
+    files ??= readPage(places);
     const name = c.req.path.slice(home.length) || 'index.html';
     const file = files.get(name);
     if (file) return answer(c, name, file);
@@ -61,9 +61,8 @@ async function answer(c: Context, name: string, file: PageFile): Promise<Respons
 }
 
 /** Empty when the page was not built. Only what is listed here is ever served: a path from a request opens no file. */
-function readPage(): ReadonlyMap<string, PageFile> {
-  for (const place of PLACES) {
-    const folder = new URL(place, import.meta.url);
+function readPage(places: readonly URL[]): ReadonlyMap<string, PageFile> {
+  for (const folder of places) {
     const names = listed(folder);
     if (names.includes('index.html'))
       return new Map(

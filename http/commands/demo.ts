@@ -72,6 +72,12 @@ function quiet(given: ConfigInput, env: NodeJS.ProcessEnv): ConfigInput {
 async function howToGoOn(node: RunningNode): Promise<string> {
   const token = await node.token('admin', TOKEN_TTL_MS);
   const call = token === undefined ? '' : `\ncurl -H "authorization: Bearer ${token}" ${node.url}/api/agents/status\n`;
-  return `\nThe API is up until Ctrl-C: ${node.url} (description: ${node.url}/docs)\n${call}
+  return `\nThe API is up until Ctrl-C: ${node.url} (description: ${node.url}/docs)\n${call}${inspectorLine(node, token)}
 DATABASE_URL=postgres://... and REDIS_URL=redis://... put the same on PostgreSQL and Redis.\n`;
+}
+
+/** The token stands behind the `#`: browsers do not send that part, and the page takes it out of the address. */
+function inspectorLine({ url, config }: RunningNode, token: string | undefined): string {
+  if (!config.inspector) return '';
+  return `\nSee it live in the inspector: ${url}/inspect/${token === undefined ? '' : `#token=${token}`}\n`;
 }

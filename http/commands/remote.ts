@@ -76,7 +76,11 @@ export async function connect(options: RemoteOptions, env = process.env): Promis
 }
 
 function defaultUrl(env: NodeJS.ProcessEnv): string {
-  const { host, port } = resolveConfig({}, env);
+  return localUrl(resolveConfig({}, env));
+}
+
+/** Where a node with this configuration is reached from this machine. */
+export function localUrl({ host, port }: { readonly host: string; readonly port: number }): string {
   const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }

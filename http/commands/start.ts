@@ -49,6 +49,7 @@ function announce({ url, config, log }: RunningNode): void {
   process.stdout.write(
     config.logFormat === 'json' ? `${JSON.stringify({ level: 'info', msg: ready, url })}\n` : `${ready}\n`,
   );
+  if (config.inspector) log.info(`the inspector is at ${url}/inspect/`);
   if (config.jwksUrl !== undefined) {
     log.info('tokens come from the identity provider', { jwksUrl: config.jwksUrl, issuer: config.jwtIssuer });
     return;

@@ -8,12 +8,14 @@ import { resolveSecret } from '../secret.ts';
 import { configInput, withConfigOptions } from './config-options.ts';
 import { UsageError } from './failure.ts';
 import { durationArgument, print } from './output.ts';
+import { localUrl } from './remote.ts';
 
 interface TokenFlags {
   readonly sub: string;
   readonly role: string;
   readonly tenant: string;
   readonly ttl: number;
+  readonly link?: boolean;
   readonly json?: boolean;
 }
 
@@ -24,6 +26,7 @@ export function addTokenCommand(program: Command): void {
     .option('--role <role>', ROLES.join(', '), 'operator')
     .option('--tenant <tenant>', 'whose agents and tasks it sees', 'default')
     .option('--ttl <duration>', 'how long it is valid, like 1h', durationArgument('--ttl'), 3_600_000)
+    .option('--link', 'print the address of the inspector with the token in it')
     .option('--json', 'print JSON')
     .action(async (flags: TokenFlags) => {
       const config = resolveConfig(configInput({ ...flags }), process.env);
@@ -53,6 +56,7 @@ export function addTokenCommand(program: Command): void {
         tokenId: randomUUID(),
       });
       const expiresAt = new Date(nowMs + ttlMs).toISOString();
-      print({ token, subject, tenant, role, expiresAt }, flags.json, () => token);
+      const inspector = `${localUrl(config)}/inspect/#token=${token}`;
+      print({ token, subject, tenant, role, expiresAt, inspector }, flags.json, () => (flags.link ? inspector : token));
     });
 }

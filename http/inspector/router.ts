@@ -10,10 +10,15 @@ export interface Route {
   readonly query: Readonly<Record<string, string>>;
 }
 
-const hash = signal(location.hash);
-addEventListener('hashchange', () => {
+const hash = signal('');
+
+/** Follows the address from now on: after the session has taken a token out of it, which is no view. Call once. */
+export function followAddress(): void {
   hash.value = location.hash;
-});
+  addEventListener('hashchange', () => {
+    hash.value = location.hash;
+  });
+}
 
 /** Where we are. */
 export const route = computed<Route>(() => parseRoute(hash.value));

@@ -20,7 +20,7 @@ const FLAGS = [
 ];
 const SECRET = 'a secret for tests that is long enough';
 const TOKEN_TTL_MS = 3_600_000;
-const STEP_LIMIT_MS = 15_000;
+const STEP_LIMIT_MS = 30_000;
 
 /** A node in the test's process that serves the page, with an embedded database in memory and a free port. */
 export async function inspectedNode(config: ConfigInput = {}): Promise<RunningNode> {
@@ -39,6 +39,9 @@ export async function inspectedNode(config: ConfigInput = {}): Promise<RunningNo
       pollMs: 100,
       graceMs: 300,
       drainMs: 0,
+      // A machine that is busy with other tests must not look like a node that died.
+      leaseMs: 120_000,
+      stuckAfterMs: 10_000,
       ...config,
     },
   });

@@ -28,8 +28,9 @@ export const mayAdminister = computed(() => current.value?.role === 'admin');
 /** Takes the token of the address (`#token=...`, which is removed from it at once), or the one this tab has. */
 export function restoreSession(): void {
   const given = tokenOfAddress();
-  const stored = given ?? sessionStorage.getItem(KEY);
-  if (stored !== null) logIn(stored);
+  if (given === null && current.peek() !== null) return;
+  const token = given ?? sessionStorage.getItem(KEY);
+  if (token !== null) logIn(token);
 }
 
 /** Whether it reads like a token that is still valid; the server has the last word with the first request. */

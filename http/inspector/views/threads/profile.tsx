@@ -157,26 +157,24 @@ function Flame({ root, busyUs }: { readonly root: Frame; readonly busyUs: number
           </button>
         )}
       </p>
-      <section
-        class="flame"
-        aria-label="Flame graph; the table below has the same in words"
-        style={{ height: `${depth * ROW_PX}px` }}
-      >
-        {frames.map(({ data, x0, x1, depth: at, value = 0 }) => (
-          <button
-            key={data.id}
-            type="button"
-            tabIndex={x1 - x0 >= NAMED ? 0 : -1}
-            class={`flame-frame flame-${data.origin}`}
-            title={`${data.name} ${data.place}\n${duration(value / 1_000)}, ${percent(value / busyUs)}; itself ${duration(data.selfUs / 1_000)}`}
-            style={{ left: `${x0 * 100}%`, width: `${(x1 - x0) * 100}%`, top: `${at * ROW_PX}px` }}
-            onClick={() => {
-              widened.value = data;
-            }}
-          >
-            {x1 - x0 >= NAMED ? data.name : <span class="sr">{data.name}</span>}
-          </button>
-        ))}
+      <section class="flame-scroll" aria-label="Flame graph; the table below has the same in words">
+        <div class="flame" style={{ height: `${depth * ROW_PX}px` }}>
+          {frames.map(({ data, x0, x1, depth: at, value = 0 }) => (
+            <button
+              key={data.id}
+              type="button"
+              tabIndex={x1 - x0 >= NAMED ? 0 : -1}
+              class={`flame-frame flame-${data.origin}`}
+              title={`${data.name} ${data.place}\n${duration(value / 1_000)}, ${percent(value / busyUs)}; itself ${duration(data.selfUs / 1_000)}`}
+              style={{ left: `${x0 * 100}%`, width: `${(x1 - x0) * 100}%`, top: `${at * ROW_PX}px` }}
+              onClick={() => {
+                widened.value = data;
+              }}
+            >
+              {x1 - x0 >= NAMED ? data.name : <span class="sr">{data.name}</span>}
+            </button>
+          ))}
+        </div>
       </section>
     </>
   );

@@ -135,7 +135,7 @@ const COLUMNS: readonly Column<ThreadFigures>[] = [
   {
     key: 'heap',
     title: 'Heap',
-    width: '170px',
+    width: '200px',
     cell: ({ heapBytes, heapLimitBytes }) => (
       <span class="gauge" title={heapLimitBytes === null ? undefined : `of ${bytes(heapLimitBytes)}`}>
         <Meter
