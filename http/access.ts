@@ -69,6 +69,7 @@ export const ACCESS: Readonly<Record<string, Allowed>> = {
   'GET /api/agents/history/moment': READ,
   'GET /api/agents/status': READ,
   'GET /api/agents/metrics': READ,
+  'GET /api/agents/metrics/history': READ,
   'GET /api/agents/tree': READ,
   'GET /api/agents/nodes': READ,
   'GET /api/agents/dead-letters': READ,

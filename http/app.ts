@@ -10,6 +10,7 @@ import { readBody } from './body.ts';
 import { type ApiRequest, type Endpoint, producedTypes, type RouteDeps, routeName } from './endpoint.ts';
 import { checkUnique, createMethodGuard } from './guard.ts';
 import { hostClock, quietLog } from './host.ts';
+import { createHttpMetrics } from './http-metrics.ts';
 import { serveInspector } from './inspector-page.ts';
 import { checkRequestSize, createRateLimits, type RateLimits, StreamSlots } from './limits.ts';
 import { type OpenApiDocument, openApiDocument } from './openapi.ts';
@@ -50,7 +51,7 @@ export interface AppOptions {
 }
 
 type Env = {
-  Variables: { trace: Trace };
+  Variables: { trace: Trace; route?: string };
   Bindings: { incoming?: { rawHeaders?: string[]; socket?: { remoteAddress?: string } } };
 };
 
@@ -72,6 +73,7 @@ export function createApp(runtime: TroupeRuntime, options: AppOptions = {}): Hon
     clock: options.clock ?? hostClock,
     log,
     streams: new StreamSlots(),
+    metrics: createHttpMetrics(),
     closing: options.closing ?? new AbortController().signal,
     onExit: options.onExit,
   };
@@ -88,6 +90,7 @@ export function createApp(runtime: TroupeRuntime, options: AppOptions = {}): Hon
     const trace = traceOf(c.req.raw.headers, UNTRACED.has(c.req.path) ? undefined : c.req.method);
     c.set('trace', trace);
     const { span } = trace;
+    const fromMs = deps.clock.monotonicMs();
     try {
       const rawHeaders = c.env?.incoming?.rawHeaders;
       checkRequestSize(c.req.url, rawHeaders ? rawHeaders.length / 2 : [...c.req.raw.headers].length);
@@ -97,6 +100,7 @@ export function createApp(runtime: TroupeRuntime, options: AppOptions = {}): Hon
       c.res = problemResponse(error, c.get('trace').traceId);
     }
     setCommonHeaders(c.res.headers, trace);
+    deps.metrics.answered(c.req.method, c.get('route'), c.res.status, deps.clock.monotonicMs() - fromMs);
     span?.set({ 'http.response.status_code': c.res.status });
     span?.end(c.res.status >= 500 ? String(c.res.status) : undefined);
   });
@@ -104,6 +108,7 @@ export function createApp(runtime: TroupeRuntime, options: AppOptions = {}): Hon
     const allowed = accessOf(routeName(route));
     app.on(route.method.toUpperCase(), deps.basePath + route.path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
       const { span } = c.get('trace');
+      c.set('route', routeName(route));
       span?.rename(routeName(route));
       span?.set({ 'http.route': deps.basePath + route.path });
       const principal = allowed === 'public' ? null : await authenticated(c, authenticate, limits);

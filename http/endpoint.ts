@@ -6,6 +6,7 @@ import type { Clock, Logger } from '../runtime/contracts/ports.ts';
 import type { CallContext, TroupeRuntime } from '../runtime/contracts/runtime.ts';
 import type { Principal } from './auth.ts';
 import type { BodyForm } from './body.ts';
+import type { HttpMetrics } from './http-metrics.ts';
 import type { StreamSlots } from './limits.ts';
 
 export type Method = 'get' | 'post' | 'patch' | 'delete';
@@ -77,6 +78,7 @@ export interface RouteDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly streams: StreamSlots;
+  readonly metrics: HttpMetrics;
   /** Aborted when the server closes: streams end. */
   readonly closing: AbortSignal;
   /** Called when a shutdown asked for the process to end; absent when we are a guest in another server. */

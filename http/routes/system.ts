@@ -3,15 +3,20 @@
 import { z } from 'zod';
 import { DEAD_LETTER_REASONS } from '../../runtime/contracts/envelope.ts';
 import { RuntimeError } from '../../runtime/contracts/errors.ts';
+import { metricHistorySchema } from '../../runtime/contracts/store-figures.ts';
 import { type Endpoint, endpoint, JSON_TYPE, json, PROMETHEUS_TYPE, type RouteDeps } from '../endpoint.ts';
-import { accepts, cursorQuery, limitQuery } from '../params.ts';
+import { accepts, cursorQuery, limitQuery, queryInt } from '../params.ts';
 import { deadLettersSchema, metricsSchema, nodesSchema, stateSchema, statusSchema, treeSchema } from '../schemas.ts';
 import { defined } from './agents.ts';
 
-export function systemRoutes({ runtime, log, onExit }: RouteDeps): Endpoint[] {
+const timeQuery = z.iso.datetime({ offset: true }).optional();
+
+export function systemRoutes({ runtime, log, metrics, onExit }: RouteDeps): Endpoint[] {
   const { system } = runtime;
   const prometheus = async (): Promise<Response> =>
-    new Response(await system.prometheus(), { headers: { 'content-type': PROMETHEUS_TYPE } });
+    new Response((await system.prometheus()) + (await metrics.text()), {
+      headers: { 'content-type': PROMETHEUS_TYPE },
+    });
 
   return [
     endpoint({
@@ -38,6 +43,36 @@ export function systemRoutes({ runtime, log, onExit }: RouteDeps): Endpoint[] {
       async handle({ c, call }) {
         const accept = c.req.header('accept') ?? null;
         return accepts(accept, [JSON_TYPE]) ? c.json(await system.metrics(call)) : prometheus();
+      },
+    }),
+    endpoint({
+      method: 'get',
+      path: '/api/agents/metrics/history',
+      id: 'getMetricHistory',
+      tag: 'system',
+      summary: 'One metric over time, per node',
+      description:
+        'Kept by the minute for 7 days and by the hour as long as other history. `_total`s are what was added in each step, anything else its mean. A minute in which nothing happened on a node has no point: nothing was added, and the level stayed.',
+      query: z.strictObject({
+        metric: z
+          .string()
+          .regex(/^[a-z][a-z0-9_]{0,99}$/)
+          .meta({ description: 'Name without prefix and labels.', example: 'tasks_ended_total' }),
+        from: timeQuery.meta({ description: 'Default: an hour before `to`.' }),
+        to: timeQuery.meta({ description: 'Default: now.' }),
+        stepS: queryInt(60, 31_536_000)
+          .optional()
+          .meta({ description: 'Seconds per point, a multiple of 60; default: what gives some 200 points.' }),
+      }),
+      responses: { 200: { description: 'Points in order of time.', content: json(metricHistorySchema) } },
+      async handle({ c, query }) {
+        const { metric, from, to, stepS } = query;
+        const wish = {
+          fromMs: from === undefined ? undefined : Date.parse(from),
+          toMs: to === undefined ? undefined : Date.parse(to),
+          stepMs: stepS === undefined ? undefined : stepS * 1_000,
+        };
+        return c.json(await system.metricHistory({ metric, ...defined(wish) }));
       },
     }),
     endpoint({

@@ -17,6 +17,7 @@ import type { MessagesApi } from './messages-api.ts';
 import type { ClusterStats, Member } from './messaging.ts';
 import type { Dispose } from './ports.ts';
 import type { DeadLetterRow, NodeRow, Page, PatternFigures } from './store.ts';
+import type { MetricHistory } from './store-figures.ts';
 import type { Terminated } from './supervision.ts';
 import type { CancelReport, SubmitTask, TaskState, TaskView } from './task.ts';
 import type { ThreadStats } from './wire.ts';
@@ -268,6 +269,13 @@ export interface SystemApi {
   stop(options?: { timeoutMs?: number }): Promise<void>;
   /** Ends a thread for real (chaos, demo). Throws when there is no such thread. */
   killThread(thread: number, how?: 'terminate' | 'exit' | 'throw' | 'spin' | 'oom'): void;
+  /** Of one metric over time, per node and labels. Throws `invalid_input`. */
+  metricHistory(wish: {
+    readonly metric: string;
+    readonly fromMs?: number;
+    readonly toMs?: number;
+    readonly stepMs?: number;
+  }): Promise<MetricHistory>;
   /** The newest lines of this node's log that belong to the tenant. */
   logs(filter?: LogFilter, call?: CallContext): LogPage;
   deadLetters(

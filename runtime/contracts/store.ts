@@ -6,6 +6,7 @@ import type { NodeId } from './ids.ts';
 import type { AgentStore, AgentTimerStore } from './store-agents.ts';
 import type { ChannelStore } from './store-channels.ts';
 import type { ClusterStore } from './store-cluster.ts';
+import type { FigureStore, StoreFlush, StorePressure } from './store-figures.ts';
 import type { HistoryStore } from './store-history.ts';
 import type { DeadLetterStore, EventStore } from './store-letters.ts';
 import type { MessageStore } from './store-messages.ts';
@@ -72,6 +73,10 @@ export interface Store {
   readonly messages: MessageStore;
   readonly channels: ChannelStore;
   readonly agentTimers: AgentTimerStore;
+  /** The history of metrics. */
+  readonly figures: FigureStore;
+  onFlush(listener: (flush: StoreFlush) => void): () => void;
+  pressure(): StorePressure;
   readonly history: HistoryStore;
   /**
    * One cheap statement for all that would otherwise be asked one by one at every poll. A hint, no more: what it names may be gone, and

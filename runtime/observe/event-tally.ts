@@ -25,8 +25,30 @@ export interface TallyListener {
   recovered?(tookMs: number): void;
   /** An attempt of this agent is over, and says what it used. */
   used?(agentId: string | null, used: Used): void;
+  /** A thread ended otherwise than on purpose. */
+  threadLost?(reason: string, detectedAfterMs: number | null): void;
   workflowEnded?(pattern: string, status: string, wallMs: number): void;
+  /** What a workflow took beyond its critical path. */
+  overhead?(pattern: string, overheadMs: number): void;
 }
+
+/** A change of the number of threads, and why. */
+export interface ScaleEvent {
+  readonly at: string;
+  readonly type: 'thread.up' | 'thread.down';
+  readonly thread: number;
+  readonly reason: string;
+}
+
+/** The end of a run as its coordinator knows it. */
+export interface RunEnd {
+  readonly wallMs?: number;
+  readonly criticalPathMs?: number;
+  readonly overheadMs?: number;
+}
+
+/** Changes of the number of threads that are kept. */
+const MAX_SCALE_EVENTS = 50;
 
 /** Counts by event type, and windows of waits, runs, recoveries and walls. Feed it every event of the node once. */
 export class EventTally {
@@ -36,13 +58,21 @@ export class EventTally {
   readonly recovery = new SampleWindow();
   readonly workflowWalls = new Map<string, SampleWindow>();
   readonly workflowEnds = new Map<string, number>();
+  readonly workflowFailures = new Map<string, number>();
+  readonly criticalPaths = new Map<string, SampleWindow>();
+  readonly overheads = new Map<string, SampleWindow>();
+  readonly detection = new SampleWindow();
+  readonly scaling: ScaleEvent[] = [];
   readonly failureCauses = new Map<string, number>();
   readonly used: Used = { tokens: 0, cost: 0, messages: 0 };
 
-  readonly #acceptedAt = new Open();
-  readonly #startedAt = new Open();
-  readonly #failedAt = new Open();
-  readonly #workflowStart = new Open();
+  readonly #acceptedAt = new Open<number>();
+  readonly #startedAt = new Open<number>();
+  readonly #failedAt = new Open<number>();
+  readonly #workflowStart = new Open<number>();
+  /** Patterns of workflows that were seen to be made or taken up here. */
+  readonly #patterns = new Open<string>();
+  readonly #runEnds = new Open<RunEnd>();
   readonly #listener: TallyListener;
   #at = '';
   #atMs = Number.NaN;
@@ -53,6 +83,16 @@ export class EventTally {
 
   count(type: string): number {
     return this.counts.get(type) ?? 0;
+  }
+
+  /** This node holds the run from now on. */
+  runHeld(id: string, pattern: string): void {
+    this.#patterns.set(id, pattern);
+  }
+
+  /** Told before the event that it has ended. */
+  runEnded(id: string, end: RunEnd): void {
+    this.#runEnds.set(id, end);
   }
 
   add(event: RuntimeEvent): void {
@@ -96,6 +136,13 @@ export class EventTally {
         break;
       case 'agent.terminated':
         this.#failedAt.take(stream);
+        break;
+      case 'thread.up':
+      case 'thread.down':
+        this.#thread(event);
+        break;
+      case 'workflow.created':
+        if (typeof data.pattern === 'string') this.#patterns.set(stream, data.pattern);
         break;
       case 'workflow.started':
         this.#workflowStart.set(stream, at);
@@ -141,33 +188,55 @@ export class EventTally {
     this.#listener.recovered?.(took);
   }
 
-  #workflowEnded(event: RuntimeEvent, at: number): void {
-    const pattern = typeof event.data.pattern === 'string' ? event.data.pattern : 'unknown';
-    const status = typeof event.data.status === 'string' ? event.data.status : 'unknown';
+  #thread({ type, at, data }: RuntimeEvent): void {
+    const down = type === 'thread.down';
+    const reason = text(data.reason) ?? (data.dedicatedTo === undefined ? 'pool' : 'dedicated');
+    this.scaling.push({ at, type: down ? 'thread.down' : 'thread.up', thread: number(data.thread) ?? 0, reason });
+    if (this.scaling.length > MAX_SCALE_EVENTS) this.scaling.shift();
+    if (!down || reason === 'drained') return;
+    const detectedAfterMs = number(data.detectedAfterMs);
+    if (detectedAfterMs !== null) this.detection.add(detectedAfterMs);
+    this.#listener.threadLost?.(reason, detectedAfterMs);
+  }
+
+  #workflowEnded({ stream, data }: RuntimeEvent, at: number): void {
+    const pattern = text(data.pattern) ?? this.#patterns.take(stream) ?? 'unknown';
+    const status = text(data.status) ?? 'unknown';
+    const end = this.#runEnds.take(stream);
     bump(this.workflowEnds, status);
-    const wallMs = number(event.data.wallMs) ?? since(this.#workflowStart.take(event.stream), at);
-    this.#workflowStart.take(event.stream);
-    if (wallMs === null) return;
-    const window = this.workflowWalls.get(pattern) ?? new SampleWindow();
-    this.workflowWalls.set(pattern, window);
-    window.add(wallMs);
-    this.#listener.workflowEnded?.(pattern, status, wallMs);
+    if (status === 'failed') bump(this.workflowFailures, text(data.stopReason) ?? 'unknown', 200);
+    const startedAt = this.#workflowStart.take(stream);
+    const wallMs = end?.wallMs ?? number(data.wallMs) ?? since(startedAt, at);
+    if (wallMs !== null) {
+      windowOf(this.workflowWalls, pattern).add(wallMs);
+      this.#listener.workflowEnded?.(pattern, status, wallMs);
+    }
+    if (end?.criticalPathMs !== undefined) windowOf(this.criticalPaths, pattern).add(end.criticalPathMs);
+    if (end?.overheadMs === undefined) return;
+    windowOf(this.overheads, pattern).add(end.overheadMs);
+    this.#listener.overhead?.(pattern, end.overheadMs);
   }
 }
 
-/** Instants by key, bounded: the oldest goes first. */
-class Open {
-  readonly #at = new Map<string, number>();
+function windowOf(windows: Map<string, SampleWindow>, pattern: string): SampleWindow {
+  const window = windows.get(pattern) ?? new SampleWindow();
+  windows.set(pattern, window);
+  return window;
+}
 
-  set(key: string, atMs: number): void {
+/** Values by key, bounded: the oldest goes first. */
+class Open<Value> {
+  readonly #at = new Map<string, Value>();
+
+  set(key: string, value: Value): void {
     if (this.#at.size >= MAX_OPEN) {
       const oldest = this.#at.keys().next().value;
       if (oldest !== undefined) this.#at.delete(oldest);
     }
-    this.#at.set(key, atMs);
+    this.#at.set(key, value);
   }
 
-  take(key: string): number | undefined {
+  take(key: string): Value | undefined {
     const at = this.#at.get(key);
     if (at !== undefined) this.#at.delete(key);
     return at;
@@ -185,4 +254,8 @@ function since(fromMs: number | undefined, toMs: number): number | null {
 
 function number(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }

@@ -41,12 +41,15 @@ export interface GroupCommit {
     kind2: OpKind<Op2, Row2, Out2>,
     op2: Op2,
   ): Promise<readonly [readonly Out[], Out2]>;
+  /** Operations that wait for the next flush. */
+  gathering(): number;
   /** Resolves when nothing is in flight. New operations are refused from then on. */
   close(): Promise<void>;
 }
 
 export interface GroupCommitOptions {
-  readonly flush: (statements: readonly Statement[]) => Promise<readonly Rows[]>;
+  /** `operations`: how many these statements carry together. */
+  readonly flush: (statements: readonly Statement[], operations: number) => Promise<readonly Rows[]>;
   /** Kinds in the order in which one flush carries them out: settlements free what claims want. */
   readonly order: readonly string[];
   /** Most operations in one flush, default 2,000. */
@@ -92,10 +95,12 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   }
 
   async function commit(units: readonly Unit[]): Promise<void> {
-    const groups = group(units.flat(), rank);
+    const all = units.flat();
+    const groups = group(all, rank);
     let results: readonly Rows[];
     try {
-      results = await options.flush(groups.map(({ kind, ops: members }) => kind.statement(encodeAll(members))));
+      const statements = groups.map(({ kind, ops: members }) => kind.statement(encodeAll(members)));
+      results = await options.flush(statements, all.length);
     } catch (error) {
       await refuse(units, error);
       return;
@@ -146,6 +151,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
       }
       return all;
     },
+    gathering: () => queue.reduce((count, unit) => count + unit.length, 0),
     async close() {
       closed = true;
       while (flushing) await flushing;

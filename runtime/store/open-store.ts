@@ -12,6 +12,8 @@ import { openDataDir } from './data-dir.ts';
 import { createDatabaseClock } from './database-clock.ts';
 import { createDeadLetterStore } from './dead-letters.ts';
 import { createEventStore, EVENT_KINDS } from './events.ts';
+import { createFigureStore } from './figures.ts';
+import { createFlushMeter } from './flush-meter.ts';
 import { createGroupCommit } from './group-commit.ts';
 import { createHistoryStore } from './history.ts';
 import { createLeaseStore } from './leases.ts';
@@ -76,8 +78,9 @@ export async function openDatabase(
  */
 export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alone = false } = {}): Store {
   const node = toUuid(nodeId);
+  const meter = createFlushMeter(ambient.clock);
   const commit = createGroupCommit({
-    flush: (statements) => db.flush(statements),
+    flush: meter.around((statements) => db.flush(statements)),
     order: FLUSH_ORDER,
     turn: () => new Promise((resolve) => void setImmediate(resolve)),
     closed: () => new RuntimeError('store_unavailable', 'the store is closed'),
@@ -98,6 +101,12 @@ export function createStore(db: StoreDb, nodeId: NodeId, ambient: Ambient, { alo
     channels: createChannelStore(db),
     agentTimers: createAgentTimerStore(db, node),
     history: createHistoryStore(db),
+    figures: createFigureStore(db, node),
+    onFlush: meter.listen,
+    pressure: () => ({
+      ...(db.connections?.() ?? { connections: 0, idle: 0, waiting: 0 }),
+      gathering: commit.gathering(),
+    }),
     pulse: createPulse(db, node, { alone, clock: ambient.clock }),
     ...createRetention(db),
     async ping() {

@@ -125,6 +125,11 @@ export function openPg(url: string, ambient: Ambient, options: { readonly maxCon
       await withClient(pool, (client) => client.query(text));
     },
     onHealth: health.listen,
+    connections: () => ({
+      connections: pool.totalCount + lane.totalCount,
+      idle: pool.idleCount + lane.idleCount,
+      waiting: pool.waitingCount + lane.waitingCount,
+    }),
     async close() {
       health.close();
       await Promise.allSettled([pool.end(), lane.end()]);

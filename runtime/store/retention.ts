@@ -56,6 +56,11 @@ const OLD_ROWS: readonly {
     when: `agent_id IN (SELECT id FROM agent WHERE ended_at < ${OLD})`,
   },
   { table: 'agent', key: 'id', when: `ended_at < ${OLD} AND owner_node IS NULL` },
+  {
+    table: 'metric_figures',
+    key: 'ctid',
+    when: `at < ${OLD} OR (step_s = 60 AND at < clock_timestamp() - interval '7 days')`,
+  },
   { table: 'idempotency', key: 'ctid', when: `created_at < ${OLD}` },
 ];
 

@@ -9,6 +9,8 @@ export interface StoreDb extends Db {
   /** Like `batch`, on the flusher's connection. */
   flush(statements: readonly Statement[]): Promise<readonly Rows[]>;
   onHealth(listener: (up: boolean) => void): () => void;
+  /** Those there are, those nobody uses, and the statements that wait for one. Absent: there are none to wait for. */
+  connections?(): { readonly connections: number; readonly idle: number; readonly waiting: number };
   /**
    * Moves with every statement that is sent and with every one that ends, renewals of the lease and pulses left out. Only where nobody
    * else writes to the database: as long as it stands still, nothing there has changed.

@@ -9,6 +9,7 @@ import type { Ambient, Bus, EventFeed, Manifest } from '../contracts/ports.ts';
 import type { Store } from '../contracts/store.ts';
 import { SAFETY_POLLS } from '../contracts/store-pulse.ts';
 import type { DurableDelivery } from '../messaging/durable-delivery.ts';
+import type { MetricsHistory } from '../observe/metrics-history.ts';
 import type { Dispatcher } from '../tasks/dispatcher.ts';
 import type { LeaseKeeper } from '../tasks/lease-keeper.ts';
 import { nodeChores } from '../tasks/node-chores.ts';
@@ -32,6 +33,7 @@ export interface ChoreParts {
   readonly bus: Bus;
   readonly ambient: Ambient;
   readonly config: Config;
+  readonly history: MetricsHistory;
 }
 
 /** Changes of state are gathered this long before they are written: see AgentHome. */
@@ -39,6 +41,8 @@ export const OBSERVE_MS = 1_000;
 /** How often it is looked whether agents have been idle long enough to sleep. Costs nothing where none may. */
 const SLEEP_LOOK_MS = 500;
 const RETAIN_MS = 3_600_000;
+/** A row a minute at most, and none while nothing happens. */
+const FIGURES_MS = 60_000;
 
 export function systemChores(parts: ChoreParts): readonly Chore[] {
   const { store, home, lease, config, feed, timers, workforce, delivery, sleep, resettle, manifest } = parts;
@@ -70,10 +74,12 @@ export function systemChores(parts: ChoreParts): readonly Chore[] {
     { name: 'agent-timers', ...pulsed, run: () => timers.fire() },
     { name: 'durable-mail', ...pulsed, atStart: true, run: () => delivery.look() },
     { name: 'pinned-queues', ...pulsed, run: () => mentionPinned(store, workforce) },
+    { name: 'metrics-history', everyMs: FIGURES_MS, run: () => parts.history.write() },
     {
       name: 'retention',
       everyMs: RETAIN_MS,
       run: async () => {
+        await store.figures.rollUp();
         await store.retain({ historyDays: config.historyDays });
         while ((await store.messages.forgetReplies()) > 0);
       },

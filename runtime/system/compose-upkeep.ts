@@ -1,6 +1,7 @@
 // Makes what keeps a node going (its lease, the loop of chores) and what tells how it does (metrics, status, events).
 
 import { createMetrics } from '../observe/metrics.ts';
+import { createMetricsHistory } from '../observe/metrics-history.ts';
 import { createEventsApi } from '../observe/stream-events.ts';
 import { LeaseKeeper } from '../tasks/lease-keeper.ts';
 import { Sweeper } from '../tasks/sweeper.ts';
@@ -15,9 +16,11 @@ export function composeUpkeep(made: Made): UpkeepParts {
   const { options, ambient, store, feed } = made;
   const { config } = options;
   const lease = keepLease(made);
-  const sweeper = new Sweeper(ambient, systemChores({ ...made, lease, config }));
+  const metrics = makeMetrics(made);
+  const history = createMetricsHistory({ metrics, store: store.figures, clock: ambient.clock });
+  const sweeper = new Sweeper(ambient, systemChores({ ...made, lease, config, history }));
   const events = createEventsApi({ feed, store: store.events, clock: ambient.clock, pollMs: config.pollMs });
-  return { lease, sweeper, metrics: makeMetrics(made), status: makeStatus(made), events };
+  return { lease, sweeper, metrics, history, status: makeStatus(made), events };
 }
 
 function keepLease({ store, ambient, options, dispatcher, life }: Made): LeaseKeeper {
@@ -34,7 +37,12 @@ function keepLease({ store, ambient, options, dispatcher, life }: Made): LeaseKe
   });
 }
 
-function makeMetrics({ options, ambient, store, feed, tree, pool }: Made): UpkeepParts['metrics'] {
+function makeMetrics(made: Made): UpkeepParts['metrics'] {
+  const { options, ambient, store, feed, tree, pool, dispatcher, counts, delivery, cluster, bus, hints } = made;
+  let storeUp = true;
+  store.onHealth((up) => {
+    storeUp = up;
+  });
   return createMetrics({
     feed,
     clock: ambient.clock,
@@ -44,7 +52,17 @@ function makeMetrics({ options, ambient, store, feed, tree, pool }: Made): Upkee
       agents: () => tree.agents.counts(),
       typeOf: (id) => tree.agents.get(id)?.type,
       threads: () => pool.threadStats(),
+      cells: () => pool.cellStats(),
       tasks: () => store.tasks.counts(),
+      attempts: () => dispatcher.counters(),
+      messages: () => counts.statistics(),
+      durable: () => delivery.counters,
+      backlog: () => store.messages.backlog(),
+      cluster: () => cluster.stats(),
+      bus: () => ({ kind: bus.kind, healthy: bus.healthy(), ...hints() }),
+      storeUp: () => storeUp,
+      storePressure: () => store.pressure(),
+      onFlush: (listener) => store.onFlush(listener),
     },
   });
 }

@@ -10,6 +10,7 @@ import { TaskService } from '../tasks/task-service.ts';
 import { WorkflowService } from '../workflows/workflow-service.ts';
 import { createBidders } from './bidders.ts';
 import type { AgentParts, NodeBase, Others, WorkParts } from './parts.ts';
+import { measuredObserver, measuredRuns } from './run-figures.ts';
 import { createRunObserver } from './run-observer.ts';
 import { RunTraces } from './run-traces.ts';
 import { tracedRunner } from './traced-runner.ts';
@@ -56,9 +57,10 @@ function makeWorkflows(
   { resolver, dispatcher, tasks }: Omit<WorkParts, 'workflows'>,
   others: Others,
 ): WorkflowService {
+  const metrics = () => others().metrics;
   const traces = new RunTraces({ traceOf: async (id) => (await store.tasks.traceOf?.(id)) ?? undefined });
   return new WorkflowService({
-    store: traces.around(store.workflows),
+    store: traces.around(measuredRuns(store.workflows, metrics)),
     tasks: store.tasks,
     strategies: options.strategies,
     node,
@@ -76,10 +78,13 @@ function makeWorkflows(
     waiting: (task, tenant) => tasks.waitingFor(task, tenant),
     stopRunning: (claims) => void dispatcher.onLost(claims.map(({ taskId }) => taskId)),
     observer: traces.observe(
-      createRunObserver(tree.workflows, (id) =>
-        others()
-          .workflows.poll()
-          .then(() => id),
+      measuredObserver(
+        createRunObserver(tree.workflows, (id) =>
+          others()
+            .workflows.poll()
+            .then(() => id),
+        ),
+        metrics,
       ),
     ),
     feed,

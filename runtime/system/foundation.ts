@@ -14,6 +14,7 @@ import { createLogRing, type LogRing } from '../observe/log-ring.ts';
 import { createLogger } from '../observe/logger.ts';
 import { openStore } from '../store/open-store.ts';
 import { type Preloaded, preload } from '../transport/preload.ts';
+import { countingBus, type HintCounts } from './counting-bus.ts';
 
 export interface SystemOptions {
   readonly config: Config;
@@ -37,6 +38,8 @@ export interface Foundation {
   readonly node: NodeId;
   readonly store: Store;
   readonly bus: Bus;
+  /** How many hints it has carried. */
+  readonly hints: () => HintCounts;
   /** The way to other nodes; undefined without Redis, and where the database is embedded: nobody else can share it. */
   readonly wire: NodeWire | undefined;
   /** The newest lines of the log. */
@@ -59,12 +62,12 @@ export async function openFoundation(options: SystemOptions): Promise<Foundation
   const { databaseUrl, dataDir, leaseMs, redisUrl } = config;
   const store = await openStore({ dataDir, node, leaseMs, ...(databaseUrl ? { databaseUrl } : {}) }, ambient);
   try {
-    const bus = await openBus({ redisUrl, log: ambient.log });
+    const { bus, hints } = countingBus(await openBus({ redisUrl, log: ambient.log }));
     const shared = store.kind === 'postgres' && redisUrl !== undefined;
     const wire = shared
       ? await openWire({ redisUrl, node, key: await store.cluster.key(), log: ambient.log })
       : undefined;
-    return { options, ambient, manifest, node, store, bus, wire, preloaded, logs };
+    return { options, ambient, manifest, node, store, bus, hints, wire, preloaded, logs };
   } catch (error) {
     await store.close();
     throw error;

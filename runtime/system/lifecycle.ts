@@ -115,7 +115,8 @@ async function takeLease({ store, ambient, node, manifest, options, lease }: Nod
 
 /** What lies under the tree, in the order in which it is needed less. */
 async function closeParts(parts: NodeParts): Promise<void> {
-  const { store, bus, ambient, tasks, lease, metrics, receptionist, deadLetters, home, delivery, replies } = parts;
+  const { store, bus, ambient, tasks, lease, metrics, history, receptionist, deadLetters, home, delivery, replies } =
+    parts;
   await settledWithin(ambient.clock, delivery.settled(), ACKNOWLEDGE_MS);
   delivery.close();
   replies.close();
@@ -126,6 +127,7 @@ async function closeParts(parts: NodeParts): Promise<void> {
   await deadLetters.flush();
   const quietly = (what: string) => (error: unknown) =>
     ambient.log.warn(`${what} failed at the stop`, { error: toWireError(error).message });
+  await history.write().catch(quietly('the last metrics'));
   await home.flushObserved().catch(quietly('the roll-up of agents'));
   await store.leases.release().catch(quietly('giving back the lease'));
   await bus.close().catch(quietly('closing the bus'));

@@ -22,6 +22,7 @@ import type { Receptionist } from '../messaging/receptionist.ts';
 import type { Router } from '../messaging/router.ts';
 import type { SnapshotOrder } from '../messaging/snapshot-order.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { MetricsHistory } from '../observe/metrics-history.ts';
 import type { NodePool } from '../pool/thread-pool.ts';
 import type { SupervisionTree } from '../supervision/supervision-tree.ts';
 import type { CapabilityResolver } from '../tasks/capability-resolver.ts';
@@ -87,6 +88,7 @@ export interface UpkeepParts {
   readonly lease: LeaseKeeper;
   readonly sweeper: Sweeper;
   readonly metrics: Metrics;
+  readonly history: MetricsHistory;
   readonly status: NodeStatus;
   readonly events: EventsApi;
 }

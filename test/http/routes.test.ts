@@ -182,6 +182,7 @@ const HAPPY: Record<string, Happy> = {
   'POST /api/agents/channels/{id}/leave': withChannel('news/leave', 200, true),
   'GET /api/agents/status': plain('/api/agents/status'),
   'GET /api/agents/metrics': plain('/api/agents/metrics'),
+  'GET /api/agents/metrics/history': plain('/api/agents/metrics/history?metric=tasks_ended_total&stepS=60'),
   'GET /api/agents/tree': plain('/api/agents/tree'),
   'GET /api/agents/nodes': plain('/api/agents/nodes'),
   'GET /api/agents/dead-letters': plain('/api/agents/dead-letters'),

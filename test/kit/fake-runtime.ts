@@ -626,6 +626,9 @@ export function fakeRuntime(ambient: TestAmbient): FakeRuntime {
         fake.status = 'stopped';
       },
       killThread() {},
+      async metricHistory({ metric }) {
+        return { metric, from: '', to: '', stepS: 60, series: [] };
+      },
       logs(_filter, call) {
         enter('system.logs', call);
         return { node: 'nod_test', items: [], forgotten: 0 };

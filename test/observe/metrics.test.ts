@@ -112,10 +112,10 @@ describe('the Prometheus text', () => {
     for (const line of [
       'troupe_tasks_ended_total{outcome="completed"} 1',
       'troupe_dead_letters_total{reason="no_handler"} 1',
-      'troupe_task_assignment_milliseconds_bucket{le="2"} 0',
-      'troupe_task_assignment_milliseconds_bucket{le="5"} 1',
-      'troupe_task_run_milliseconds_sum{outcome="completed"} 7',
-      'troupe_queue_depth{queue="probe.run@1"} 4',
+      'troupe_task_assignment_seconds_bucket{le="0.002"} 0',
+      'troupe_task_assignment_seconds_bucket{le="0.005"} 1',
+      'troupe_task_run_seconds_sum{outcome="completed"} 0.007',
+      'troupe_queue_tasks{queue="probe.run@1"} 4',
       'troupe_threads{liveness="idle"} 2',
       'troupe_build_info{version="1.2.3"} 1',
     ])

@@ -379,6 +379,15 @@ CREATE TABLE dead_letter (
   PRIMARY KEY (tenant, id, at)
 ) PARTITION BY RANGE (at);
 
+-- Metrics of nodes: what was added in a minute or hour, and levels at its end (of an hour: their mean), by name of the series.
+CREATE TABLE metric_figures (
+  step_s int NOT NULL CHECK (step_s IN (60, 3600)),
+  at timestamptz NOT NULL,
+  node uuid NOT NULL,
+  figures jsonb NOT NULL,
+  PRIMARY KEY (step_s, at, node)
+);
+
 CREATE TABLE idempotency (
   tenant text NOT NULL,
   kind text NOT NULL,
