@@ -2,6 +2,7 @@
 // After a border (thread, node, HTTP) match on `code`: classes do not survive a MessagePort.
 
 import { z } from 'zod';
+import { withoutCredentials } from './redaction.ts';
 
 /** What every code means and whether trying the same again can help. */
 export const ERROR_CODES = {
@@ -150,13 +151,15 @@ export class TaskError extends Error {
 const MAX_STACK_CHARS = 4_000;
 const MAX_MESSAGE_CHARS = 2_000;
 
-/** Any thrown value as a {@link WireError}. An unknown error gets `fallback` as its code and its retryability. */
+/**
+ * Any thrown value as a {@link WireError}, without credentials in its texts: they are stored, shown and logged. An unknown error gets `fallback` as its code and its retryability.
+ */
 export function toWireError(thrown: unknown, fallback: ErrorCode = 'internal'): WireError {
   if (isWireError(thrown)) return thrown;
   if (!(thrown instanceof Error)) {
     return {
       code: fallback,
-      message: String(thrown).slice(0, MAX_MESSAGE_CHARS),
+      message: withoutCredentials(String(thrown).slice(0, MAX_MESSAGE_CHARS)),
       retryable: ERROR_CODES[fallback].retryable,
     };
   }
@@ -165,10 +168,10 @@ export function toWireError(thrown: unknown, fallback: ErrorCode = 'internal'): 
   const known = ERROR_CODES[code as ErrorCode] ?? ERROR_CODES[fallback];
   return {
     code,
-    message: thrown.message.slice(0, MAX_MESSAGE_CHARS),
+    message: withoutCredentials(thrown.message.slice(0, MAX_MESSAGE_CHARS)),
     retryable: typeof own.retryable === 'boolean' ? own.retryable : known.retryable,
     ...(isRecord(own.details) && Object.keys(own.details).length > 0 ? { details: own.details } : {}),
-    ...(thrown.stack ? { stack: thrown.stack.slice(0, MAX_STACK_CHARS) } : {}),
+    ...(thrown.stack ? { stack: withoutCredentials(thrown.stack.slice(0, MAX_STACK_CHARS)) } : {}),
   };
 }
 

@@ -1,18 +1,16 @@
 // Makes anything loggable: plain data, bounded in depth and size, without secrets. Used by the logger for every field.
 
+import { HIDDEN, withoutCredentials } from '../contracts/redaction.ts';
+
 const SECRET_KEY = /pass(word|wd|phrase)?$|secret|token|authorization|cookie|api[-_]?key|credential|private[-_]?key/i;
-const URL_CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/)[^/\s:@]*:[^/\s@]*@/gi;
-const BEARER = /\b(bearer\s+)[\w.~+/=-]{8,}/gi;
-const JWT = /\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g;
 const MAX_DEPTH = 6;
 const MAX_ITEMS = 100;
 const MAX_CHARS = 8_000;
-const HIDDEN = '(secret)';
 
 /** A text with the credentials of URLs, bearer tokens and JWTs taken out, and cut to 8,000 characters. */
 export function redactText(text: string): string {
   const cut = text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}...` : text;
-  return cut.replace(URL_CREDENTIALS, `$1${HIDDEN}@`).replace(BEARER, `$1${HIDDEN}`).replace(JWT, HIDDEN);
+  return withoutCredentials(cut);
 }
 
 /** Plain data of any value. Fields named like a secret are hidden whatever they hold; depth, items and texts are bounded. */

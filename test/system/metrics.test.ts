@@ -117,8 +117,8 @@ test('workflows are known by their pattern, with critical path and overhead', as
   });
   // The longest chain is a, c, f, h.
   const tasks = [
-    ...[step('a', 40), step('b', 10), step('c', 60, 'a'), step('d', 10, 'a'), step('e', 10, 'b')],
-    ...[step('f', 50, 'c', 'd'), step('g', 10, 'e'), step('h', 30, 'f', 'g')],
+    ...[step('a', 40), step('b', 10), step('c', 500, 'a'), step('d', 10, 'a'), step('e', 10, 'b')],
+    ...[step('f', 150, 'c', 'd'), step('g', 10, 'e'), step('h', 30, 'f', 'g')],
   ];
   const ran = async (body: Parameters<Troupe['workflows']['create']>[0]) => {
     const { id } = await troupe.workflows.create(body, undefined, { start: true });
