@@ -7,12 +7,6 @@ export const VIEWS: readonly View[] = [
   { id: 'tree', title: 'Supervision', listed: true, load: async () => (await import('./tree/tree.tsx')).Tree },
   { id: 'agents', title: 'Agents', listed: true, load: async () => (await import('./agent/agents.tsx')).Agents },
   {
-    id: 'threads',
-    title: 'Threads and nodes',
-    listed: true,
-    load: async () => (await import('./threads/threads.tsx')).Threads,
-  },
-  {
     id: 'workflows',
     title: 'Workflows',
     listed: true,
@@ -24,6 +18,12 @@ export const VIEWS: readonly View[] = [
     title: 'Messages',
     listed: true,
     load: async () => (await import('./messages/messages.tsx')).Messages,
+  },
+  {
+    id: 'threads',
+    title: 'Threads and nodes',
+    listed: true,
+    load: async () => (await import('./threads/threads.tsx')).Threads,
   },
   { id: 'history', title: 'History', listed: true, load: async () => (await import('./history/history.tsx')).History },
 ];
