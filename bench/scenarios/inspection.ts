@@ -42,6 +42,8 @@ async function prepare(looks: Looks | undefined, bare = false): Promise<Prepared
   const { createTroupe } = (await import(entry)) as { createTroupe: typeof CreateTroupe };
   const troupe = await createTroupe({
     dataDir: 'memory://',
+    // A machine under load must not cost a node its lease in the middle of a round.
+    leaseMs: 120_000,
     threads: 2,
     logLevel: 'error',
     probe: false,
