@@ -61,11 +61,18 @@ beforeAll(async () => {
   };
 
   const host = model.host.replace('http://', `http://ann:${planted['the URL of a server']}@`);
-  await ask('POST', '/api/agents/create', { type: 'generation', config: { ollamaHost: host, model: 'llama3.2' } });
+  for (const [name, ollamaHost] of [
+    ['careless', host],
+    ['careful', model.host],
+  ])
+    await ask('POST', '/api/agents/create', { type: 'generation', name, config: { ollamaHost, model: 'llama3.2' } });
   const config = { apiKey: planted['the config of an agent'] };
   await ask('POST', '/api/agents/create', { type: 'leaky', name: 'leaky', config });
   // No fetch takes such a URL, and its error repeats it.
-  await ask('POST', '/api/agents/tasks/submit', { capability: 'text.generate', input: { prompt: 'hello' } });
+  for (const agentId of ['careless', 'careful'])
+    await ask('POST', '/api/agents/tasks/submit', {
+      ...{ capability: 'text.generate', input: { prompt: 'hello' }, agentId, retry: { maxAttempts: 2, backoffMs: 0 } },
+    });
   const url = `postgres://ann:${planted['the URL in a payload']}@db/x`;
   const input = { password: planted['the payload of a task'], url };
   for (const fails of [false, true])
@@ -100,7 +107,7 @@ const ways: Record<string, () => string> = {
 };
 
 test('there is something to look through', () => {
-  expect(ways.metrics?.()).toContain('troupe_tasks_ended_total{outcome="completed"} 1');
+  expect(ways.metrics?.()).toContain('troupe_tasks_ended_total{outcome="completed"} 2');
   expect(ways.logs?.()).toContain('calling');
   expect(ways['lines kept for the inspector']?.()).toContain('calling');
   expect(told.events.map(({ type }) => type)).toEqual(expect.arrayContaining(['task.completed', 'task.retrying']));
