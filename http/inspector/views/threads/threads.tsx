@@ -116,14 +116,14 @@ const COLUMNS: readonly Column<ThreadFigures>[] = [
   {
     key: 'state',
     title: 'State',
-    width: '90px',
+    width: '84px',
     cell: ({ liveness }) => <StateBadge state={liveness} />,
     sort: ({ liveness }) => liveness,
   },
   {
     key: 'loop',
     title: 'Event loop',
-    width: '150px',
+    width: '118px',
     cell: ({ utilization }) => (
       <span class="gauge">
         <Meter part={utilization} tone={utilization > 0.9 ? 'bad' : utilization > 0.7 ? 'warn' : 'busy'} label="busy" />
@@ -152,7 +152,7 @@ const COLUMNS: readonly Column<ThreadFigures>[] = [
   {
     key: 'agents',
     title: 'Agents',
-    width: '80px',
+    width: '68px',
     numeric: true,
     cell: ({ agents }) => count(agents),
     sort: ({ agents }) => agents,
