@@ -106,10 +106,15 @@ async function openServer(server: ServerOptions, { anyPort }: NodeOptions): Prom
   }
 }
 
+/** However long the drain took, requests in hand get this long. */
+const LEAST_CLOSE_MS = 5_000;
+
 /** Reads are served while the work drains; then the streams end, then the rest. */
 async function stopAll(runtime: TroupeRuntime, server: HttpServer, drainMs: number): Promise<void> {
+  const until = hostClock.monotonicMs() + drainMs;
+  server.wane();
   await runtime.system.drain({ timeoutMs: drainMs });
-  await server.close();
+  await server.close({ timeoutMs: Math.max(LEAST_CLOSE_MS, until - hostClock.monotonicMs()) });
   await runtime.system.stop({ timeoutMs: drainMs });
 }
 

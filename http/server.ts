@@ -1,7 +1,7 @@
 // Serves an app on a port over node:http: time limits against slow senders, a clear word for a busy port, an orderly end.
 
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 
 export interface ServerOptions {
@@ -17,6 +17,8 @@ export interface HttpServer {
   /** With the port that was taken. */
   readonly url: string;
   readonly port: number;
+  /** From now on every answer is the last one of its connection: callers go elsewhere by themselves. */
+  wane(): void;
   /** Takes no new connections, lets requests in hand finish, cuts what is left after `timeoutMs` (default 5,000). */
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
 }
@@ -36,6 +38,8 @@ const LIMITS = {
   connectionsCheckingInterval: 2_000,
   maxHeaderSize: 16_384,
 } as const;
+/** Connections that are kept open get this long for their last request, whose answer closes them. */
+const LINGER_MS = 500;
 const MAX_REQUESTS_PER_SOCKET = 1_000;
 const MAX_CONNECTIONS = 10_000;
 
@@ -47,10 +51,18 @@ export async function startServer({ fetch, host, port, closing }: ServerOptions)
   await listen(server, host, port);
   const taken = (server.address() as AddressInfo).port;
   let closed: Promise<void> | undefined;
+  let waning = false;
+  server.prependListener('request', (_request, response) => {
+    if (waning) response.shouldKeepAlive = false;
+  });
   return {
     url: `http://${host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host}:${taken}`,
     port: taken,
+    wane() {
+      waning = true;
+    },
     close({ timeoutMs = 5_000 } = {}) {
+      waning = true;
       closed ??= closeServer(server, closing, timeoutMs);
       return closed;
     },
@@ -82,10 +94,14 @@ function closeServer(server: Server, closing: AbortController, timeoutMs: number
   closing.abort();
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), timeoutMs);
-    server.close(() => {
+    const idle = setTimeout(() => server.closeIdleConnections(), Math.min(LINGER_MS, timeoutMs));
+    // Not the close of the HTTP server, which cuts idle connections at once, as a request may be on its way over one of them.
+    NetServer.prototype.close.call(server, () => {
       clearTimeout(cut);
+      clearTimeout(idle);
+      // It is closed: this ends its timers.
+      server.close(() => undefined);
       resolve();
     });
-    server.closeIdleConnections();
   });
 }

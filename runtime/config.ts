@@ -50,6 +50,18 @@ const url = (...schemes: string[]) =>
     message: `expected a URL that starts with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`,
   });
 
+/** One server, or several of which the platform's URL knows nothing. */
+const redis = z
+  .string()
+  .refine(
+    (text) =>
+      (/^rediss?:\/\//.test(text) && URL.canParse(text)) ||
+      /^rediss?\+(sentinel|cluster):\/\/([^@/\s]*@)?[^,/@\s]+(,[^,/@\s]+)*(\/[^/\s]*)?$/.test(text),
+    {
+      message: 'expected redis://, rediss://, redis+sentinel://host:port,host:port/master or redis+cluster://host:port',
+    },
+  );
+
 interface Option {
   readonly env: string;
   readonly schema: z.ZodType;
@@ -80,8 +92,8 @@ export const OPTIONS = {
   ),
   redisUrl: option(
     'REDIS_URL',
-    url('redis', 'rediss').optional(),
-    'Redis for messages and wake-ups between nodes; without it they poll, and reach only agents of their own',
+    redis.optional(),
+    'Redis (also redis+sentinel://host:port,host:port/master and redis+cluster://host:port,host:port) for messages and wake-ups between nodes; without it they poll, and reach only agents of their own',
     true,
   ),
   ollamaHost: option(

@@ -1,11 +1,10 @@
 // Frames between nodes over Redis: one stream per node, read by a consumer group of one. A frame is acknowledged and deleted once it was
 // handed over; what was read and not acknowledged is read again. Redis may lose all of it: the links above send again.
 
-import { Redis } from 'ioredis';
 import type { NodeId } from '../contracts/ids.ts';
 import type { NodeWire } from '../contracts/messaging.ts';
 import type { Logger } from '../contracts/ports.ts';
-import { COMMAND_TIMEOUT_MS, CONNECTION } from './redis-bus-connection.ts';
+import { COMMAND_TIMEOUT_MS, CONNECTION, type Connection, connectionTo } from './redis-bus-connection.ts';
 import { createSeal } from './seal.ts';
 
 export interface RedisStreamsOptions {
@@ -50,8 +49,8 @@ class RedisStreams implements NodeWire {
   readonly #key: string;
   readonly #log: Logger;
   readonly #seal;
-  readonly #writer: Redis;
-  readonly #reader: Redis;
+  readonly #writer: Connection;
+  readonly #reader: Connection;
   readonly #listeners = new Set<() => void>();
   readonly #beating: NodeJS.Timeout;
   #handler: Handler | undefined;
@@ -68,8 +67,8 @@ class RedisStreams implements NodeWire {
     this.#key = streamKey(node);
     this.#log = log;
     this.#seal = createSeal({ node, key });
-    this.#writer = new Redis(url, { ...CONNECTION, connectionName: 'troupe-node-out' });
-    this.#reader = new Redis(url, {
+    this.#writer = connectionTo(url, { ...CONNECTION, connectionName: 'troupe-node-out' });
+    this.#reader = connectionTo(url, {
       ...CONNECTION,
       connectionName: 'troupe-node-in',
       commandTimeout: undefined,
@@ -190,7 +189,7 @@ class RedisStreams implements NodeWire {
     this.#reader.disconnect(true);
   }
 
-  #down(connection: Redis): void {
+  #down(connection: Connection): void {
     if (connection === this.#writer) this.#writes = false;
     else {
       this.#reads = false;

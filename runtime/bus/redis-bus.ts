@@ -1,12 +1,11 @@
 // Hints between nodes over Redis pub/sub. Lossy by contract: Redis may be slow, frozen, restarted or never there, and nobody
 // who publishes notices more than a poll's delay. Only the files redis-bus* know ioredis.
 
-import { Redis } from 'ioredis';
 import type { Bus, Logger } from '../contracts/ports.ts';
 import { decodeHints } from './hint-codec.ts';
 import { HintListeners } from './hint-listeners.ts';
 import { HintOutbox } from './hint-outbox.ts';
-import { CONNECTION } from './redis-bus-connection.ts';
+import { CONNECTION, type Connection, connectionTo } from './redis-bus-connection.ts';
 
 export interface RedisBusOptions {
   readonly url: string;
@@ -49,8 +48,8 @@ const MOST_IN_FLIGHT = 64;
 export function openRedisBus({ url, log, channel = CHANNEL, beatMs = BEAT_MS }: RedisBusOptions): RedisBus {
   const stats = { published: 0, received: 0, garbage: 0, lost: 0 };
   const listeners = new HintListeners(log);
-  const publisher = new Redis(url, { ...CONNECTION, connectionName: 'troupe-hints-out' });
-  const subscriber = new Redis(url, { ...CONNECTION, connectionName: 'troupe-hints-in' });
+  const publisher = connectionTo(url, { ...CONNECTION, connectionName: 'troupe-hints-out' });
+  const subscriber = connectionTo(url, { ...CONNECTION, connectionName: 'troupe-hints-in' });
   let open = true;
   let subscribed = false;
   let silentBeats = 0;
@@ -160,7 +159,7 @@ export function openRedisBus({ url, log, channel = CHANNEL, beatMs = BEAT_MS }: 
 }
 
 /** Asks whether the connection lives, one question at a time; `dead` after some of them in a row had no answer. */
-function pinger(connection: Redis, dead: (error: unknown) => void): () => void {
+function pinger(connection: Connection, dead: (error: unknown) => void): () => void {
   let asking = false;
   let failed = 0;
   return () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventually } from './eventually.ts';
-import { type Answer, call, type NodeProcess, startNode, tokenFor } from './node-process.ts';
+import { type Answer, call, type NodeOptions, type NodeProcess, startNode, tokenFor } from './node-process.ts';
 import { freshDatabase } from './services.ts';
 
 const couriers = fileURLToPath(new URL('./agents/courier.mjs', import.meta.url));
@@ -24,7 +24,7 @@ export interface ClusterProcess extends NodeProcess {
 
 export interface Processes {
   readonly all: readonly ClusterProcess[];
-  start(redisUrl?: string): Promise<ClusterProcess>;
+  start(redisUrl?: string, more?: Pick<NodeOptions, 'env' | 'flags'>): Promise<ClusterProcess>;
   stop(): Promise<void>;
 }
 
@@ -46,12 +46,13 @@ export async function clusterProcesses(): Promise<Processes> {
   const token = await tokenFor('admin');
   const all: ClusterProcess[] = [];
 
-  async function start(redisUrl?: string): Promise<ClusterProcess> {
+  async function start(redisUrl?: string, more: Pick<NodeOptions, 'env' | 'flags'> = {}): Promise<ClusterProcess> {
     const process = await startNode({
       dataDir: join(folder, String(all.length)),
       databaseUrl,
       ...(redisUrl === undefined ? {} : { redisUrl }),
-      env: { TROUPE_AGENTS: couriers, TROUPE_LEASE_MS: String(LEASE_MS), TROUPE_POLL_MS: '200' },
+      env: { TROUPE_AGENTS: couriers, TROUPE_LEASE_MS: String(LEASE_MS), TROUPE_POLL_MS: '200', ...more.env },
+      ...(more.flags ? { flags: more.flags } : {}),
     });
     const api: ClusterProcess['api'] = (method, path, body) => call(process, token, method, `/api/agents${path}`, body);
     const { body } = await api('GET', '/status');

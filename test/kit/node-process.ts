@@ -18,6 +18,8 @@ export interface NodeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Runs under the restarting parent process; default no. */
   readonly parent?: boolean;
+  /** Flags of `troupe start`. */
+  readonly flags?: readonly string[];
 }
 
 export interface NodeProcess {
@@ -44,22 +46,26 @@ export function tokenFor(role: string, tenant = 'default', sub = 'tester'): Prom
 
 /** Resolves when the node prints its address; rejects with its output when it ends before. */
 export async function startNode(options: NodeOptions): Promise<NodeProcess> {
-  const child = spawn(process.execPath, [cli, 'start', ...(options.parent ? [] : ['--no-parent'])], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      HOME: options.dataDir,
-      TROUPE_PORT: '0',
-      TROUPE_DATA_DIR: options.dataDir,
-      TROUPE_JWT_SECRET: SECRET,
-      TROUPE_RATE_LIMIT: '0',
-      TROUPE_THREADS: '2',
-      TROUPE_AGENTS: ledgerAgents,
-      ...(options.databaseUrl ? { DATABASE_URL: options.databaseUrl } : {}),
-      ...(options.redisUrl ? { REDIS_URL: options.redisUrl } : {}),
-      ...options.env,
+  const child = spawn(
+    process.execPath,
+    [cli, 'start', ...(options.parent ? [] : ['--no-parent']), ...(options.flags ?? [])],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env.PATH,
+        HOME: options.dataDir,
+        TROUPE_PORT: '0',
+        TROUPE_DATA_DIR: options.dataDir,
+        TROUPE_JWT_SECRET: SECRET,
+        TROUPE_RATE_LIMIT: '0',
+        TROUPE_THREADS: '2',
+        TROUPE_AGENTS: ledgerAgents,
+        ...(options.databaseUrl ? { DATABASE_URL: options.databaseUrl } : {}),
+        ...(options.redisUrl ? { REDIS_URL: options.redisUrl } : {}),
+        ...options.env,
+      },
     },
-  });
+  );
   let output = '';
   const gather = (chunk: Buffer): void => {
     output = (output + chunk.toString()).slice(-200_000);

@@ -3,7 +3,7 @@
 // A server is watched over by a shell that ends it and removes its folder when this process dies, however it dies.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -185,6 +185,24 @@ export async function startRedis(options: { readonly settings?: Record<string, s
   return startService({
     name: 'Redis',
     command: [server, '--port', String(port), '--daemonize', 'no', ...args],
+    folder,
+    url: `redis://127.0.0.1:${port}`,
+    ready: () => redisAnswers(port),
+    stopSignal: 'TERM',
+  });
+}
+
+/** A sentinel of its own, which watches nobody yet. */
+export async function startSentinel(): Promise<Service> {
+  const folder = privateFolder('troupe-sentinel-');
+  const port = await freePort();
+  // It writes what it learns into its configuration, and does not start without one.
+  const file = join(folder, 'sentinel.conf');
+  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\n`);
+  if (asRoot) chownSync(file, NOBODY, NOBODY);
+  return startService({
+    name: 'Sentinel',
+    command: [redisServer(), file, '--sentinel'],
     folder,
     url: `redis://127.0.0.1:${port}`,
     ready: () => redisAnswers(port),
