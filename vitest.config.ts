@@ -36,6 +36,17 @@ export default defineConfig({
           maxWorkers: WORKERS,
         },
       },
+      // Chromium on the page of a node that lives in the test's process.
+      {
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
       { test: { ...onServers, name: 'faults', include: FAULTS, fileParallelism: false } },
     ],
   },

@@ -1,5 +1,6 @@
 // Draws a sequence: lanes from left to right, time from top to bottom. On narrow screens the same as a list.
 
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { AgentNames } from '../../data/agent-names.ts';
 import { href, route } from '../../router.ts';
 import { clockMs } from '../../ui/figures.ts';
@@ -28,10 +29,23 @@ export function SequenceDrawing({ sequence: { lanes, arrows }, names, chosen }: 
     places.push(y);
     y += ROW;
   }
+  // Stays at the newest as long as nobody scrolls away from it.
+  const box = useRef<HTMLElement>(null);
+  const atEnd = useRef(true);
+  useLayoutEffect(() => {
+    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [y]);
+  const onScroll = ({
+    currentTarget: { scrollHeight, scrollTop, clientHeight },
+  }: {
+    currentTarget: HTMLElement;
+  }): void => {
+    atEnd.current = scrollHeight - scrollTop - clientHeight < 2 * ROW;
+  };
   const x = (lane: number): number => LEFT + lane * LANE + LANE / 2;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-    <section class="sequence" tabIndex={0} aria-label="Sequence of messages">
+    <section class="sequence" ref={box} onScroll={onScroll} tabIndex={0} aria-label="Sequence of messages">
       <svg width={width} height={y} viewBox={`0 0 ${width} ${y}`} aria-label={`${arrows.length} messages`}>
         <title>Messages by time</title>
         <defs>
@@ -91,6 +105,7 @@ function ArrowLine({ arrow, y, from, to, chosen, words }: ArrowProps) {
   const label = `${told.type}${afterMs === null ? '' : ` · ${duration(afterMs)}`}`;
   const kind = told.kind === 'error' ? 'is-error' : answer ? 'is-answer' : told.kind === 'durable' ? 'is-durable' : '';
   const most = self ? 18 : Math.max(16, Math.floor(Math.abs(to - from) / 6.4));
+  const shown = cut(label, most);
   return (
     <>
       {pauseMs === null ? null : (
@@ -101,17 +116,16 @@ function ArrowLine({ arrow, y, from, to, chosen, words }: ArrowProps) {
       <a
         class={`arrow ${kind} ${chosen ? 'is-chosen' : ''}`}
         href={href([view, ...path], { ...query, message: key })}
-        aria-label={`${told.type}, ${told.kind}, ${words}, at ${clockMs(told.atMs)}`}
         aria-current={chosen ? 'true' : undefined}
       >
-        <title>{`${told.type}\n${words}\n${clockMs(told.atMs)}, thread ${told.thread} of ${shortId(told.node)}, ${told.via}`}</title>
+        <title>{`${told.type}, ${told.kind}\n${words}\n${clockMs(told.atMs)}, thread ${told.thread} of ${shortId(told.node)}, ${told.via}`}</title>
         <rect class="arrow-row" x="0" y={y - ROW / 2 - 3} width={Math.max(from, to) + LANE / 2} height={ROW - 2} />
         <text class="arrow-time" x={LEFT - 12} y={y + 4} text-anchor="end">
           {clockMs(told.atMs)}
         </text>
         <path class="arrow-line" d={d} marker-end="url(#tip)" />
         <text class="arrow-label" x={middle} y={self ? y + 4 : y - 5} text-anchor={self ? 'start' : 'middle'}>
-          {cut(label, most)}
+          {shown}
         </text>
       </a>
     </>

@@ -81,21 +81,22 @@ function NodeBox({ node, x, y, chosen, lit }: NodeBoxProps) {
   const states = Object.entries(node.counts)
     .map(([state, n]) => (node.steps.length === 1 ? state : `${n} ${state}`))
     .join(', ');
+  const title = cut(node.title, 22);
+  const note = cut(node.steps.length === 1 ? `${node.state}${node.note ? ` · ${node.note}` : ''}` : node.note, 27);
   return (
     <a
       href={href([view, ...path], { ...query, step: node.id })}
       class={`node tone-${toneOf(node.state)} ${chosen ? 'is-chosen' : ''} ${lit ? 'is-lit' : ''}`}
-      aria-label={`${node.title}: ${states}${lit ? ', on the critical path' : ''}`}
       aria-current={chosen ? 'true' : undefined}
     >
-      <title>{`${node.title} ${node.note}\n${states}`}</title>
+      <title>{`${node.title} ${node.note}\n${states}${lit ? ', on the critical path' : ''}`}</title>
       <rect class="node-box" x={x} y={y} width={NODE.width} height={NODE.height} rx="5" />
       <rect class="node-state" x={x} y={y + 6} width="3" height={NODE.height - 12} />
       <text class="node-title" x={x + 12} y={y + 18}>
-        {cut(node.title, 22)}
+        {title}
       </text>
       <text class="node-note" x={x + 12} y={y + 34}>
-        {cut(node.steps.length === 1 ? `${node.state}${node.note ? ` · ${node.note}` : ''}` : node.note, 27)}
+        {note}
       </text>
       {node.steps.length > 1 ? <Shares node={node} x={x} y={y + NODE.height - 4} /> : null}
     </a>
