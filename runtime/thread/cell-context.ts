@@ -6,7 +6,7 @@ import type { DeadLetterReason, Message } from '../contracts/envelope.ts';
 import { RuntimeError, toWireError, type WireError, wireError } from '../contracts/errors.ts';
 import type { NodeId } from '../contracts/ids.ts';
 import type { Dispose } from '../contracts/ports.ts';
-import { activeTraceparent } from '../contracts/tracing.ts';
+import { openedTraceparent } from '../contracts/tracing.ts';
 import { Delivered, type Meta } from '../transport/envelope.ts';
 import { REQUEST } from '../transport/frames.ts';
 import type { Link } from '../transport/link.ts';
@@ -114,7 +114,7 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
       const timeoutMs = request.type === 'task.result' ? request.timeoutMs + 1_000 : REQUEST_TIMEOUT_MS;
       let carried: ReturnType<typeof portable>;
       try {
-        const traceparent = activeTraceparent();
+        const traceparent = openedTraceparent();
         carried = portable(traceparent === undefined ? request : { ...request, traceparent });
       } catch (error) {
         return Promise.reject(new RuntimeError('not_cloneable', toWireError(error).message));
@@ -141,7 +141,7 @@ export function createCellContext(host: CellHost, cell: Cell): CellContext {
 
 /** What is sent while a span is active goes on in its trace. */
 function activeMeta(): Meta | null {
-  const traceparent = activeTraceparent();
+  const traceparent = openedTraceparent();
   return traceparent === undefined ? null : { traceparent };
 }
 
