@@ -43,7 +43,8 @@ export function openPg(url: string, ambient: Ambient, options: { readonly maxCon
     // The statements of a transaction travel together: one round trip instead of one each.
     pipeline: true,
   };
-  const pool = new pg.Pool({ ...common, max: options.maxConnections ?? 10 } as pg.PoolConfig);
+  // No statement here runs long enough for compiling it to pay; PostgreSQL guesses otherwise and spends up to a second on one.
+  const pool = new pg.Pool({ ...common, max: options.maxConnections ?? 10, options: '-c jit=off' } as pg.PoolConfig);
   // Keyed statements only: their plans must not flip to scans because the tables were small when they were made.
   const lane = new pg.Pool({
     ...common,
