@@ -91,7 +91,7 @@ export function systemRoutes({ runtime, log, metrics, onExit }: RouteDeps): Endp
       tag: 'system',
       summary: 'The supervision tree',
       responses: { 200: { description: 'From the root down.', content: json(treeSchema) } },
-      handle: async ({ c }) => c.json(system.tree()),
+      handle: async ({ c, call }) => c.json(system.tree(call)),
     }),
     endpoint({
       method: 'get',

@@ -257,8 +257,8 @@ export interface SystemApi {
   metrics(call?: CallContext): Promise<MetricsReport>;
   /** Prometheus text exposition. */
   prometheus(): Promise<string>;
-  /** The supervision tree as it stands. */
-  tree(): TreeNode;
+  /** The supervision tree as it stands, with the agents and runs of the caller's tenant. */
+  tree(call?: CallContext): TreeNode;
   /** Ready = accepts work: running, database up, no stalled backlog. */
   ready(): { readonly ready: boolean; readonly reasons: readonly string[] };
   /** Undoes `drain`. Idempotent. */

@@ -96,7 +96,8 @@ export interface SupervisionTree {
     readonly size: number;
   };
   state(): TreeState;
-  tree(): TreeNode;
+  /** From the root down. With a tenant: of agents and runs only its own. */
+  tree(tenant?: string): TreeNode;
   /** The groups of the tree; that of the agents without its children. */
   groups(): readonly TreeNode[];
   /** Takes no new agents; what runs is left alone. Undone by `resume`. Both are idempotent. */
@@ -224,14 +225,17 @@ class Tree implements SupervisionTree {
     return this.#root?.sessionId ?? '';
   }
 
-  tree(): TreeNode {
+  tree(tenant?: string): TreeNode {
+    const own = ({ id, kind }: TreeNode): boolean =>
+      tenant === undefined || kind !== 'coordinator' || this.workflows.about(id)?.tenant === tenant;
     return {
       id: 'root',
       kind: 'root',
       state: this.state(),
-      children: this.groups().map((group) =>
-        group.id === 'agents' ? { ...group, children: this.#agentNodes() } : group,
-      ),
+      children: this.groups().map((group) => ({
+        ...group,
+        children: group.id === 'agents' ? this.#agentNodes(tenant) : group.children.filter(own),
+      })),
     };
   }
 
@@ -421,8 +425,9 @@ class Tree implements SupervisionTree {
     };
   }
 
-  #agentNodes(): readonly TreeNode[] {
-    return [...this.agents.list()].map((agent): TreeNode => {
+  #agentNodes(tenant?: string): readonly TreeNode[] {
+    const own = [...this.agents.list()].filter((agent) => tenant === undefined || agent.tenant === tenant);
+    return own.map((agent): TreeNode => {
       const cell = { id: `${agent.id}#${agent.incarnation}`, kind: 'cell', state: agent.state, children: [] };
       return { id: agent.id, kind: `agent:${agent.type}`, state: agent.state, children: [cell] };
     });

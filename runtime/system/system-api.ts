@@ -16,7 +16,7 @@ export function createSystemApi(parts: NodeParts, lifecycle: NodeLifecycle): Sys
     nodes: async () => ({ items: await cluster.members(), links: cluster.stats() }),
     metrics: () => metrics.report(),
     prometheus: () => metrics.prometheus(),
-    tree: () => tree.tree(),
+    tree: (call = DEFAULT_CALL) => tree.tree(call.tenant),
     ready: () => status.ready(),
     initialize: () => lifecycle.initialize(),
     drain: (options = {}) => lifecycle.drain(options.timeoutMs),

@@ -230,6 +230,23 @@ describe('the tree as a whole', () => {
     await tree.stop();
   });
 
+  it('shows a tenant its own agents and runs, and what belongs to nobody', async () => {
+    const tree = make();
+    tree.addSystemChild('work', part('dispatcher'));
+    await tree.start();
+    await tree.agents.spawn({ ...agent('ours'), tenant: 'acme' });
+    await tree.agents.spawn({ ...agent('theirs'), tenant: 'other' });
+    const about = (tenant: string) => ({ start: () => {}, stop: () => {}, about: { tenant, pattern: 'sequential' } });
+    tree.workflows.spawn('wfl_ours', about('acme'));
+    tree.workflows.spawn('wfl_theirs', about('other'));
+    const [, , agents, workflows, work] = tree.tree('acme').children;
+    expect(agents?.children.map(({ id }) => id)).toEqual(['ours']);
+    expect(workflows?.children.map(({ id }) => id)).toEqual(['wfl_ours']);
+    expect(work?.children).toMatchObject([{ id: 'dispatcher' }]);
+    expect(tree.tree().children[2]?.children).toHaveLength(2);
+    await tree.stop();
+  });
+
   it('shows every actor to inspection with its parent', async () => {
     const seen = new Map<string, string | undefined>();
     const tree = make({
