@@ -26,11 +26,13 @@ export class NodeLifecycle implements NodeLife {
 
   /** Takes the lease, starts the tree, and takes up what a former incarnation left. */
   async start(): Promise<void> {
-    const { tree, home, sleep, feed, node, options } = this.#parts();
+    const { tree, home, sleep, feed, node, options, lease } = this.#parts();
     await takeLease(this.#parts());
     addChildren(this.#parts());
     this.#phase = 'running';
     await tree.start();
+    // On a busy machine threads may take longer to start than the lease lasts, and what keeps it starts after them.
+    if (!lease.sure) await lease.renew();
     await sleep.recall();
     await home.adopt();
     feed.notice({ stream: node, type: 'node.started', tenant: 'default', data: { version: options.version } });
