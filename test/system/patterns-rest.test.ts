@@ -63,7 +63,7 @@ describe.each(STORES)('over REST, on %s', (_store, database) => {
   const awardsOf = (view: WorkflowView) => outputOf<{ awards: Award[] }>(view).awards;
   const itemsOf = (view: WorkflowView) => outputOf<{ items: Item[] }>(view).items;
   const decisionsOf = async (id: string) =>
-    (await rest.api('GET', `/workflows/${id}/decisions`)).body.items as {
+    (await rest.api('GET', `/workflows/${id}/decisions?limit=1000`)).body.items as {
       kind: string;
       rule: string;
       chosen: string;
