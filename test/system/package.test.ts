@@ -68,6 +68,8 @@ test('holds what is run and read, and neither sources nor tests', () => {
   expect(strange).toEqual([]);
   expect(paths.filter((path) => /\.map$|\.test\.|(?<!\.d)\.ts$|^dist\/(test|bench)\//.test(path))).toEqual([]);
   expect(paths).toEqual(expect.arrayContaining(['dist/http/cli.js', 'README.md', 'CHANGELOG.md', 'LICENSE']));
+  const page = ['dist/http/inspector/page/index.html', 'dist/http/inspector/page/licences.txt'];
+  expect(paths).toEqual(expect.arrayContaining(page));
   expect(paths.some((path) => /^dist\/runtime\/store\/prepared-\w+\.tgz$/.test(path))).toBe(true);
   expect(packed.unpackedSize).toBeLessThan(MOST_BYTES);
 });
