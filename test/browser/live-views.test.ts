@@ -63,7 +63,7 @@ describe('who may see and do what', () => {
     await using inspector = await openInspector(browser, node, { role: null, at: '#/agents' });
     const { page } = inspector;
     const asked: string[] = [];
-    page.on('request', (request) => asked.push(request.url()));
+    page.on('request', (request) => request.url().includes('/api/') && asked.push(request.url()));
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByRole('alert').getByText('Paste a token first').waitFor();
     await page.getByLabel('Token').fill('not a token');

@@ -160,7 +160,10 @@ function replay(run: RunBooked, definition: Definition): string[] {
   if (
     !sameJson(
       decisions,
-      run.decisions.map(({ decision }) => decision),
+      // Agents were chosen by the node that ran the step, not by the strategy: a replay does not choose again.
+      run.decisions
+        .map(({ decision }) => decision)
+        .filter(({ kind, step }) => kind !== 'placement' || step === undefined),
     )
   )
     wrong.push('replay: other decisions');
