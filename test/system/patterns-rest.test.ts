@@ -62,12 +62,21 @@ describe.each(STORES)('over REST, on %s', (_store, database) => {
   const outputOf = <T>({ output }: WorkflowView): T => output as T;
   const awardsOf = (view: WorkflowView) => outputOf<{ awards: Award[] }>(view).awards;
   const itemsOf = (view: WorkflowView) => outputOf<{ items: Item[] }>(view).items;
-  const decisionsOf = async (id: string) =>
-    (await rest.api('GET', `/workflows/${id}/decisions?limit=1000`)).body.items as {
-      kind: string;
-      rule: string;
-      chosen: string;
-    }[];
+  interface Decided {
+    readonly seq: number;
+    readonly kind: string;
+    readonly rule: string;
+    readonly chosen: string;
+  }
+  const decisionsOf = async (id: string): Promise<Decided[]> => {
+    const all: Decided[] = [];
+    for (;;) {
+      const page = `/workflows/${id}/decisions?limit=500&after=${all.at(-1)?.seq ?? 0}`;
+      const items = (await rest.api('GET', page)).body.items as Decided[];
+      if (items.length === 0) return all;
+      all.push(...items);
+    }
+  };
 
   describe('bodies as documented', () => {
     const bodies: [pattern: string, body: object, output: object][] = [
