@@ -90,11 +90,14 @@ function reason({ code, message }: NodeJS.ErrnoException, host: string, port: nu
   }
 }
 
-function closeServer(server: Server, closing: AbortController, timeoutMs: number): Promise<void> {
+async function closeServer(server: Server, closing: AbortController, timeoutMs: number): Promise<void> {
   closing.abort();
+  // Callers whose connection the system has taken but this process has not would be cut off with the listener.
+  await turns();
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), timeoutMs);
-    const idle = setTimeout(() => server.closeIdleConnections(), Math.min(LINGER_MS, timeoutMs));
+    const closeIdle = (): void => void turns().then(() => server.closeIdleConnections());
+    const idle = setTimeout(closeIdle, Math.min(LINGER_MS, timeoutMs));
     // Not the close of the HTTP server, which cuts idle connections at once, as a request may be on its way over one of them.
     NetServer.prototype.close.call(server, () => {
       clearTimeout(cut);
@@ -104,4 +107,12 @@ function closeServer(server: Server, closing: AbortController, timeoutMs: number
       resolve();
     });
   });
+}
+
+/** Rounds of the event loop in which a waiting connection is accepted and its request is read. */
+const READ_TURNS = 3;
+
+/** Timers run before what has arrived meanwhile is read: on a busy process a connection looks idle whose request is already there. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < READ_TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
